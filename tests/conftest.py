@@ -1,0 +1,34 @@
+"""Shared fixtures. Tests that need the real photographs beside the checkout skip without them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real geotagged photographs; not part of the repository."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "photos.csv").exists():
+        pytest.skip("the real photographs (../shared/data) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory, monkeypatch):
+    """Every test run uses one cache folder of its own, so no test reads or soils the user's."""
+    if "GEOLAB_TEST_CACHE" not in os.environ:
+        os.environ["GEOLAB_TEST_CACHE"] = str(tmp_path_factory.mktemp("geolab-cache"))
+    monkeypatch.setenv("GEOLAB_CACHE", os.environ["GEOLAB_TEST_CACHE"])
