@@ -1,0 +1,35 @@
+"""Figures of the course other than maps; all share one style and can be told to say "synthetic".
+
+- `style`, `STYLE`, `save_figure`: the look, and files that are atomic and free of metadata.
+- `photo_grid`, `neighbour_strips`: photographs.
+- `accuracy_curve`, `threshold_bars`, `size_curve`, `leave_one_out`, `calibration_plot`,
+  `table_figure`: results.
+"""
+
+from geolab.figures.charts import (
+    accuracy_curve,
+    calibration_plot,
+    leave_one_out,
+    size_curve,
+    threshold_bars,
+)
+from geolab.figures.photos import neighbour_strips, photo_grid, place_names
+from geolab.figures.style import STYLE, save_figure, style, styled, titled
+from geolab.figures.table import table_figure
+
+__all__ = [
+    "STYLE",
+    "accuracy_curve",
+    "calibration_plot",
+    "leave_one_out",
+    "neighbour_strips",
+    "photo_grid",
+    "place_names",
+    "save_figure",
+    "size_curve",
+    "style",
+    "styled",
+    "table_figure",
+    "threshold_bars",
+    "titled",
+]
