@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from geolab import sphere
+from geolab.kernels import density_vote
 from geolab.sphere import ArrayLike
 
 GEOGUESSR_SCALE_KM = 1492.7
@@ -138,11 +139,9 @@ class Posterior:
         ValueError
             If `sigma_km` is not positive.
         """
-        if not sigma_km > 0:
-            raise ValueError(f"sigma_km must be positive, not {sigma_km}")
-        return self._pick(
-            self._gather_weight(lambda km: torch.exp(-0.5 * (km / sigma_km) ** 2)).argmax(-1)
-        )
+        if not len(self):
+            return self.mode()
+        return self._pick(density_vote(self.latlon, self.weight, sigma_km)[0])
 
     def best_score(self, scale_km: float = GEOGUESSR_SCALE_KM) -> Tensor:
         """Support point that maximises the expected GeoGuessr score, (B, 2)."""
