@@ -1,0 +1,69 @@
+"""Keep notebooks small and comparable in git: no outputs, no counts, the same metadata for all.
+
+    python -m geolab.course.clean notebooks/*.ipynb            # rewrite
+    python -m geolab.course.clean --check notebooks/*.ipynb    # only tell which would change
+
+nbconvert's two cleaning steps do the work. Of the metadata stay tags and what is under `geolab`;
+a cell's id is made from its text, so it changes when the cell does and at no other time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbconvert.preprocessors import ClearMetadataPreprocessor, ClearOutputPreprocessor
+
+from geolab.course.notebook import read_notebook
+from geolab.data.storage import write_atomic
+
+_KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def cleaned(path: Path) -> str:
+    """Return the text that a notebook file should have.
+
+    Raises
+    ------
+    geolab.course.notebook.CourseError
+        If the file is no notebook.
+    """
+    nb = read_notebook(path)
+    nb, _ = ClearOutputPreprocessor().preprocess(nb, {})
+    keep = {
+        "preserve_nb_metadata_mask": {"geolab"},
+        "preserve_cell_metadata_mask": {"tags", "geolab"},
+    }
+    nb, _ = ClearMetadataPreprocessor(**keep).preprocess(nb, {})
+    nb.metadata["kernelspec"] = dict(_KERNEL)
+    nb.metadata["language_info"] = {"name": "python"}
+    nb.nbformat, nb.nbformat_minor = 4, 5
+    seen: dict[str, int] = {}
+    for cell in nb.cells:
+        cell.source = "\n".join(line.rstrip() for line in cell.source.strip("\n").split("\n"))
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell["id"] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    return nbformat.writes(nb) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Clean the notebooks named on the command line; 1 if `--check` finds an unclean one."""
+    parser = argparse.ArgumentParser(description="Strip outputs and normalise notebooks.")
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("--check", action="store_true", help="tell, don't write")
+    asked = parser.parse_args(arguments)
+    unclean = [p for p in asked.notebooks if cleaned(p) != p.read_text(encoding="utf-8")]
+    for path in unclean:
+        print(f"{path}: {'is not clean' if asked.check else 'cleaned'}")
+        if not asked.check:
+            write_atomic(path, cleaned(path))
+    return int(asked.check and bool(unclean))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
