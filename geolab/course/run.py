@@ -31,6 +31,7 @@ KERNEL_ENV = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     # A progress bar is for a person who waits; on a page it is noise.
     "TQDM_DISABLE": "1",
+    "PYTHONWARNINGS": "ignore:IProgress not found",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
 }
 

@@ -23,6 +23,7 @@ import torch
 
 from geolab import sphere
 from geolab.kernels import dispatch
+from geolab.kernels.threads import for_rows
 from geolab.sphere import ArrayLike
 
 _BLOCK = 1 << 18  # pairs worked on at once: 6 MB
@@ -108,9 +109,12 @@ def _kth_neighbour(xyz: np.ndarray, k: int) -> np.ndarray:
     """Index (N,) of the k-th nearest point, the point itself counted, in blocks of rows."""
     n = xyz.shape[1]
     kth, rows = np.empty(n, np.int64), max(1, _BLOCK // n)
-    for a in range(0, n, rows):
-        chord = ((xyz[:, a : a + rows, None] - xyz[:, None]) ** 2).sum(0)  # (rows, N)
-        kth[a : a + rows] = np.argpartition(chord, k - 1, axis=1)[:, k - 1]
+
+    def fill(a: int, b: int) -> None:
+        chord = sum((axis[a:b, None] - axis) ** 2 for axis in xyz)  # (rows, N)
+        kth[a:b] = np.argpartition(chord, k - 1, axis=1)[:, k - 1]
+
+    for_rows(fill, n, rows)
     return kth
 
 

@@ -7,12 +7,9 @@ prototype of each cell competes:
           s_k = P_k \cdot \operatorname{softmax}_k(-d_k / T), \qquad \hat k = \arg\max_k s_k
 
 (Haas, Skreta, Alberti and Finn, "PIGEON", CVPR 2024, hierarchical guess refinement.) The softmax
-is taken after subtracting its maximum. A cell without prototypes scores 0; when no cell of a photo
-has any, the most probable cell wins. The temperature is in units of the embedding's distance, so
-it does not carry over from raw to normalised features.
+is stable. A cell without prototypes scores 0; if no cell has any, the most probable one wins.
 
-Prototypes of all cells lie in one table sorted by cell, which makes the search a ragged gather
-instead of Q x K small ones. Limit: each chosen prototype is read once, 3 D flops.
+Prototypes lie in one table sorted by cell: one ragged gather, 3 D flops for each one read.
 """
 
 from __future__ import annotations
@@ -26,8 +23,9 @@ import torch
 from torch import Tensor
 
 from geolab.kernels import dispatch
+from geolab.kernels.threads import for_rows
 
-_BLOCK = 1 << 21  # numbers gathered at once: 8 MB
+_BLOCK = 1 << 19  # numbers gathered at once: 2 MB
 
 
 @dataclass(frozen=True)
@@ -111,9 +109,9 @@ def prototype_scores(
         nearest, distance = nearest_triton(emb, cells, prototypes.vectors, prototypes.offsets)
     elif path == "numba":
         nearest, distance = torch.empty_like(cells), emb.new_empty(cells.shape)
-        table = (prototypes.vectors.contiguous().numpy(), prototypes.offsets.numpy())
-        query = (emb.contiguous().numpy(), cells.contiguous().numpy())
-        _compiled()(*query, *table, nearest.numpy(), distance.numpy())
+        tensors = (emb, cells, prototypes.vectors, prototypes.offsets, nearest, distance)
+        run, arrays = _compiled(), [tensor.contiguous().numpy() for tensor in tensors]
+        for_rows(lambda start, stop: run(start, stop, *arrays), len(cells), 16)
     else:
         nearest, distance = _gathered(emb, cells, prototypes)
     return _score(probs, nearest, distance, temperature)
@@ -171,8 +169,8 @@ def _gathered(emb: Tensor, cells: Tensor, prototypes: PrototypeTable) -> tuple[T
             continue
         within = torch.arange(len(owner), device=n.device) - (n.cumsum(0) - n)[owner]
         row = start[a : a + rows][owner] + within
-        gap = prototypes.vectors[row].sub_(emb[(a + owner) // k])  # (T, D)
-        gap = torch.linalg.vector_norm(gap, dim=-1)
+        gap = prototypes.vectors.index_select(0, row)  # (T, D); faster than vectors[row]
+        gap = torch.linalg.vector_norm(gap.sub_(emb.index_select(0, (a + owner) // k)), dim=-1)
         best = distance[a : a + rows].scatter_reduce_(0, owner, gap, "amin")
         first = torch.where(gap == best[owner], row, len(prototypes.vectors))
         found = torch.full_like(n, len(prototypes.vectors)).scatter_reduce_(0, owner, first, "amin")
@@ -182,12 +180,12 @@ def _gathered(emb: Tensor, cells: Tensor, prototypes: PrototypeTable) -> tuple[T
 
 @lru_cache(maxsize=1)
 def _compiled():
-    """Compile the search with numba on first use (a few seconds)."""
+    """Compile the search with numba on first use (about a second)."""
     import numba
 
-    @numba.njit(parallel=True, fastmath={"contract", "reassoc"}, nogil=True)
-    def run(emb, cells, vectors, offsets, nearest, distance):
-        for b in numba.prange(len(cells)):
+    @numba.njit(fastmath={"contract", "reassoc"}, nogil=True)
+    def run(start, stop, emb, cells, vectors, offsets, nearest, distance):
+        for b in range(start, stop):
             e = emb[b]
             for k in range(cells.shape[1]):
                 best, at = math.inf, -1

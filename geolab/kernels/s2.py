@@ -25,6 +25,7 @@ import torch
 
 from geolab import sphere
 from geolab.kernels import dispatch
+from geolab.kernels.threads import for_rows
 from geolab.sphere import ArrayLike
 
 MAX_LEVEL = 30
@@ -81,7 +82,8 @@ def s2_cell_ids(
     lat, lon, level = _check(lat, lon, level)
     if dispatch.choose(backend, lat, triton=False) == "numba":
         out = np.empty(len(lat), dtype=np.uint64)
-        _compiled()(lat.numpy(), lon.numpy(), level, *_tables(), out)
+        run, given = _compiled(), (lat.numpy(), lon.numpy(), level, *_tables(), out)
+        for_rows(lambda start, stop: run(start, stop, *given), len(lat), _BLOCK)
         return out
     blocks = zip(lat.split(_BLOCK), lon.split(_BLOCK), strict=True)
     parts = [_by_table(*_face_ij(a, b), level) for a, b in blocks]
@@ -170,11 +172,11 @@ def _compiled():
     def to_st(t):
         return 0.5 * math.sqrt(1 + 3 * t) if t >= 0 else 1 - 0.5 * math.sqrt(1 - 3 * t)
 
-    @numba.njit(parallel=True, nogil=True)
-    def run(lat, lon, level, place, after, out):
+    @numba.njit(nogil=True)
+    def run(start, stop, lat, lon, level, place, after, out):
         marker = np.uint64(1) << np.uint64(2 * (30 - level))
         keep = ~(marker + (marker - np.uint64(1)))
-        for n in numba.prange(len(lat)):
+        for n in range(start, stop):
             phi, theta = math.radians(lat[n]), math.radians(lon[n])
             x, y = math.cos(theta) * math.cos(phi), math.sin(theta) * math.cos(phi)
             z = math.sin(phi)
