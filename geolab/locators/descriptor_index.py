@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from geolab.encoders.im2gps.distances import distance_matrix, paired_distances
+from geolab.encoders.im2gps.one_thread import one_thread
 from geolab.sphere import ArrayLike, check_latlon
 
 _QUERIES_AT_ONCE = 64
@@ -109,10 +110,11 @@ class DescriptorIndex:
             If k is not between 1 and the number of references.
         """
         check_k(k, len(self))
-        found = [
-            nearest(torch.stack(list(parts.values())).sum(0), k)
-            for _, parts in self.blocks(queries, families)
-        ]
+        with one_thread():
+            found = [
+                nearest(torch.stack(list(parts.values())).sum(0), k)
+                for _, parts in self.blocks(queries, families)
+            ]
         if not found:
             return torch.empty(0, k), torch.empty(0, k, dtype=torch.int64)
         distances, indices = zip(*found, strict=True)
@@ -154,7 +156,8 @@ def build_index(
                 f"{len(ids)} ids, {len(places)} places and {len(values)} descriptors of {family!r}"
             )
     left, right = _random_pairs(len(ids), n_pairs, seed)
-    sigma = {f: _spread(features[f], left, right, kinds[f]) for f in features}
+    with one_thread():
+        sigma = {f: _spread(features[f], left, right, kinds[f]) for f in features}
     return DescriptorIndex(dict(features), dict(kinds), sigma, places, tuple(map(str, ids)))
 
 

@@ -11,6 +11,7 @@ different reading of the same distances. The scales of the distances stay those 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from geolab.encoders.im2gps.one_thread import one_thread
 from geolab.locators.baselines import places_of
 from geolab.locators.descriptor_index import check_k, nearest
 from geolab.locators.im2gps import Im2GPS, answer_from, describe_photos
@@ -72,7 +74,10 @@ def database_size_curve(
     for size in sizes:
         check_k(size, total)
     features, rows, _ = describe_photos(test, locator.encoders)
-    kept = [(size, seed, _subset(total, size, seed)) for size in sizes for seed in seeds]
+    seeds = list(seeds)
+    # The full set is the same for every seed: it is read once, under the first.
+    used = {(size, seed if size < total else seeds[0]) for size in sizes for seed in seeds}
+    kept = [(size, seed, _subset(total, size, seed)) for size, seed in sorted(used)]
     configs = {system: replace(locator.config, answer=system) for system in systems}
 
     def answers(parts: dict[str, Tensor]) -> dict[tuple, Tensor]:
@@ -87,10 +92,10 @@ def database_size_curve(
         return found
 
     errors = _errors(locator, features, rows, test, answers)
-    records = [
-        {"size": size, "seed": seed, "system": system, **_figures(km, threshold_km)}
-        for (size, seed, system), km in errors.items()
-    ]
+    records = []
+    for size, seed, system in itertools.product(sizes, seeds, systems):
+        km = errors[size, seed if size < total else seeds[0], system]
+        records.append({"size": size, "seed": seed, "system": system, **_figures(km, threshold_km)})
     return pd.DataFrame(records)
 
 
@@ -163,10 +168,11 @@ def _errors(
     truth = places_of(test).numpy()
     points: dict[tuple, np.ndarray] = {}
     families = locator.config.families
-    for block, parts in locator.references.blocks(features, families):
-        for key, places in answers(parts).items():
-            out = points.setdefault(key, np.full((len(test), 2), np.nan))
-            out[rows[block]] = places.numpy()
+    with one_thread():
+        for block, parts in locator.references.blocks(features, families):
+            for key, places in answers(parts).items():
+                out = points.setdefault(key, np.full((len(test), 2), np.nan))
+                out[rows[block]] = places.numpy()
     return {key: errors_km(predicted, truth) for key, predicted in points.items()}
 
 

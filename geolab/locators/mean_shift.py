@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geolab.encoders.im2gps.one_thread import one_thread
 from geolab.sphere import EARTH_RADIUS_KM, ArrayLike, check_latlon, chord_to_km, to_latlon, to_unit
 
 _BLOCK_PAIRS = 1 << 20
@@ -95,11 +96,9 @@ def mean_shift(
         return Modes(places[:, :1], torch.zeros(0, 1).long(), torch.zeros(places.shape[:2]).long())
     matches = to_unit(places)
     step = max(1, _BLOCK_PAIRS // places.shape[1] ** 2)
-    parts = [
-        _modes_of(block, _walk(block, bandwidth_km, max_steps, still_km), bandwidth_km, min_matches)
-        for block in matches.split(step)
-    ]
-    return _join(parts)
+    with one_thread():
+        ends = [_walk(m, bandwidth_km, max_steps, still_km) for m in matches.split(step)]
+        return _join([_modes_of(end, bandwidth_km, min_matches) for end in ends])
 
 
 def _walk(matches: Tensor, bandwidth_km: float, max_steps: int, still_km: float) -> Tensor:
@@ -122,7 +121,7 @@ def _walk(matches: Tensor, bandwidth_km: float, max_steps: int, still_km: float)
     return walkers
 
 
-def _modes_of(matches: Tensor, ends: Tensor, bandwidth_km: float, min_matches: int) -> Modes:
+def _modes_of(ends: Tensor, bandwidth_km: float, min_matches: int) -> Modes:
     """Merge the ends of the walks into modes, count, drop and sort."""
     n_photos, n_matches = ends.shape[:2]
     meet = math.cos(bandwidth_km / 2 / EARTH_RADIUS_KM)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,8 @@ from geolab.encoders.im2gps import (
     TinyImage,
     srgb_to_lab,
 )
+from geolab.encoders.im2gps import layout as layout_module
+from geolab.encoders.im2gps.fit_layout import fit_on_tinyearth
 from geolab.encoders.im2gps.layout import fit_surface_layout, patch_labels, patch_numbers
 
 
@@ -102,3 +107,17 @@ def test_layout_input_is_checked():
         fit_surface_layout([image], [np.zeros((48, 64), np.uint8)])
     with pytest.raises(ValueError, match="finite"):
         SurfaceLayout(np.full((11, 3), np.nan))
+
+
+def test_shipped_weights_say_where_they_come_from():
+    stored = json.loads(Path(layout_module.__file__).with_name("surface_layout.json").read_text())
+    assert stored["command"].startswith("python -m geolab.encoders.im2gps.fit_layout --scenes")
+    assert "synthetic" in stored["what"]
+    assert stored["held_out_accuracy"] > stored["most_frequent"] + 0.3
+    assert np.array_equal(SurfaceLayout().weights, np.float32(stored["weights"]))
+
+
+def test_weights_can_be_learnt_again_from_synthetic_scenes():
+    again = fit_on_tinyearth(32, seed=1)
+    assert again["held_out_accuracy"] > again["most_frequent"] + 0.2
+    assert np.isfinite(again["weights"]).all()

@@ -21,6 +21,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from geolab.encoders.im2gps.one_thread import one_thread
+
 _BLOCK_ELEMENTS = 1 << 20
 
 
@@ -48,15 +50,18 @@ def distance_matrix(a: Tensor, b: Tensor, kind: str) -> Tensor:
     tensor([[5.]])
     """
     measure = _measure(_MATRIX, kind)
-    a, b = _checked(a, "a", kind), _checked(b, "b", kind)
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"descriptors have {a.shape[1]} and {b.shape[1]} numbers; use one encoder")
-    return measure(a, b)
+    with one_thread():
+        a, b = _checked(a, "a", kind), _checked(b, "b", kind)
+        if a.shape[1] != b.shape[1]:
+            raise ValueError(f"{a.shape[1]} and {b.shape[1]} numbers a photo; use one encoder")
+        return measure(a, b)
 
 
 def paired_distances(a: Tensor, b: Tensor, kind: str) -> Tensor:
     """Distances row by row: (P, D), (P, D) -> (P,) float32."""
-    return _measure(_PAIRS, kind)(_checked(a, "a", kind), _checked(b, "b", kind))
+    measure = _measure(_PAIRS, kind)
+    with one_thread():
+        return measure(_checked(a, "a", kind), _checked(b, "b", kind))
 
 
 def _measure(table: dict[str, Callable], kind: str) -> Callable:

@@ -46,7 +46,7 @@ _RADIAL_SIGMA = 0.378  # of the filter's own frequency
 _ANGULAR_SIGMA = 0.72  # of the step between orientations
 _TAIL = 2.5  # sigmas of a bump that are transformed back
 _CONTRAST_FLOOR = 0.1  # keeps noise in an even sky from being blown up
-_ENERGY_SCALE = 100.0  # brings 600 energies to the weight of 75 Lab values, see `Gist`
+_ENERGY_SCALE = 180.0  # brings 600 energies to the weight of 75 Lab values, see `Gist`
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Gist:
 
     Notes
     -----
-    Energies are multiplied by 100: on outdoor photos the two parts then move the distance about
+    Energies are multiplied by 180: on outdoor photos the two parts then move the distance about
     equally. Columns: scale, orientation, grid row, grid column; then the thumbnail, row by row.
     """
 

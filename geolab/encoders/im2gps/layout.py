@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from geolab.encoders.im2gps.colour import srgb_to_lab
+from geolab.encoders.im2gps.one_thread import one_thread
 from geolab.encoders.im2gps.pixels import Photo, describe, luminance, resize_area, rgb_arrays
 
 SURFACES = ("ground", "vertical", "sky")
@@ -119,7 +120,9 @@ def fit_surface_layout(
     if len(np.unique(known[wanted])) != len(SURFACES):
         raise ValueError(f"the maps must show all of {', '.join(SURFACES)} (0, 1, 2) somewhere")
     model = LogisticRegression(C=strength, fit_intercept=False, max_iter=500)
-    return SurfaceLayout(model.fit(flat[wanted], known[wanted]).coef_.T)
+    with one_thread():
+        model.fit(flat[wanted], known[wanted])
+    return SurfaceLayout(model.coef_.T)
 
 
 def patch_labels(surface: np.ndarray) -> np.ndarray:

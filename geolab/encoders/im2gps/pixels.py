@@ -16,15 +16,15 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
+
+from geolab.encoders.im2gps.one_thread import one_thread
 
 Photo: TypeAlias = "Image.Image | np.ndarray"
 _BLOCK_BYTES = 512 << 10  # of pixels; descriptors need ten times that in between
@@ -127,20 +127,6 @@ def same_size_blocks(
         step = max(1, block_bytes // math.prod(shape))
         blocks += [rows[start : start + step] for start in range(0, len(rows), step)]
     return blocks
-
-
-def one_thread() -> AbstractContextManager:
-    """Context in which linear algebra libraries use one thread.
-
-    Their threads wait by spinning: on matrices as small as here, and beside other programs, that
-    costs several times what the second core gives.
-    """
-    return _thread_pools().limit(limits=1)
-
-
-@lru_cache(maxsize=1)
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()  # looking the libraries up takes longer than a small block
 
 
 def shrink(photos: Sequence[np.ndarray], longest_side: int) -> Sequence[np.ndarray]:

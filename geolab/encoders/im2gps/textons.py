@@ -29,12 +29,12 @@ import scipy.fft
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
+from geolab.encoders.im2gps.one_thread import one_thread
 from geolab.encoders.im2gps.pixels import (
     Photo,
     describe,
     luminance,
     mirror_index,
-    one_thread,
     rgb_arrays,
     shrink,
 )
