@@ -76,7 +76,7 @@ CUES: tuple[Cue, ...] = (
         "jitter by house; a quarter of the houses differ; flat roofs in cities", "grey roofs"),
     Cue("facades", "region", "half the country's palette, half the region's hash", "continuous",
         1.0, 1.0, "jitter by house; a third of the houses are white or grey", "grey walls"),
-    Cue("landmark", "place", "hash of the landmark: shape, proportions, two colours", "460",
+    Cue("landmark", "place", "hash of the landmark: shape, proportions, two colours", "about 300",
         1.0, 1.0, "hidden by nothing, but seen under any light and from 30 to 130 m",
         "no landmark"),
     Cue("animal", "place", "range of the species, native or introduced", "12", 1.0, 1.0,

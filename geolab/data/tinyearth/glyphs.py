@@ -78,7 +78,7 @@ def paint_text(
 ) -> None:
     """Fill a box of pixels (x0, y0, x1, y1) with one or two lines of invented writing."""
     x0, y0, x1, y1 = box
-    if y1 - y0 < 4:
+    if y1 - y0 < 6:
         canvas.strip(x0, (y0 + y1) / 2, x1, (y0 + y1) / 2, 1, ink)
         return
     rng = stream("text", script, number)
@@ -86,6 +86,7 @@ def paint_text(
     unit = (y1 - y0) / (lines * 8.5)
     for line in range(lines):
         left, top = x0 + unit, y0 + unit * (1.4 + 8.2 * line)
-        while left + 4 * unit < x1:
-            _paint_sign(canvas, left, top, unit, script, rng, ink)
+        while left + 4 * unit < min(x1, canvas.image.width):
+            if left + 5 * unit > 0:
+                _paint_sign(canvas, left, top, unit, script, rng, ink)
             left += (5.2 if rng.random() < 0.85 else 8.0) * unit

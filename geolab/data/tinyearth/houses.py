@@ -142,13 +142,14 @@ def _paint_windows(
         return
     columns = max(1, int(math.hypot(wall[2] - wall[0], wall[3] - wall[1]) / 2.8))
     rng, glass = stream("windows", house.number), (58, 70, 86)
+    edge = 0.6 * camera.size / camera.focal  # a little outside the picture
     wide, tint = 0.3 + 0.25 * rng.random(), 0.15 + 0.2 * rng.random()
     for column in range(columns):
         a, b = (column + 0.5 - wide / 2) / columns, (column + 0.5 + wide / 2) / columns
         if a < part[0] or b > part[1]:
             continue
         left, right = _at(camera, wall, a), _at(camera, wall, b)
-        if 1.4 * camera.focal < 3.0 * left[1] or abs(left[0]) > 1.2 * left[1]:
+        if 1.4 * camera.focal < 3.0 * left[1] or abs(left[0]) > edge * left[1]:
             continue
         ink = canvas.ink(mix(glass, shade, tint), left[1], "facades")
         for floor in range(house.rows):

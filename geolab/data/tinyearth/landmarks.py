@@ -20,7 +20,7 @@ from geolab.data.tinyearth.climate import EARTH_KM, unit_vectors
 from geolab.data.tinyearth.draws import between, key, pick, stream
 
 SHAPES = ("tower", "dome", "pyramid", "arch", "spire", "pagoda", "wheel", "column")
-N_PLACES = 240
+N_PLACES = 150
 SIGHT_KM = 0.16
 
 

@@ -180,20 +180,16 @@ def _houses(
             gap = (30.0, 14.0, 6.0, 0.4)[spot.density] * between(rng, 0.5, 1.6)
             stands = chance(rng, (0.03, 0.35, 0.85, 0.93)[spot.density])
             setback = edge + between(rng, *((12, 40), (5, 16), (2.5, 6), (0.2, 1))[spot.density])
-            house = _house(spot, rng, s, s + length, side, setback)
             drowned = water_t is not None and side * water_t > 0 and setback + 9 > abs(water_t)
-            if (
-                stands
-                and not drowned
-                and not _blocks(s + length / 2, side * (setback + 4), landmark)
-            ):
-                made.append(house)
+            hides = _blocks(s + length / 2, side * (setback + 4), landmark)
+            if stands and not drowned and not hides:
+                made.append(_house(spot, rng, s, s + length, side, setback))
             s += length + gap
     return tuple(made)
 
 
 def _house(spot: Spot, rng: Random, s0: float, s1: float, side: float, setback: float) -> Building:
-    """One house; always takes the same number of draws."""
+    """One house, its near wall `setback` metres from the centre line."""
     style, look = region_style(spot.country, spot.region), rng.random()
     floors = (1, 1, 2, 5)[spot.density] + int(rng.random() * (1, 2, 2, 6)[spot.density])
     wall = mix(country_wall(spot.country, rng.random()), style.wall, 0.5)

@@ -31,7 +31,7 @@ from geolab.data.tinyearth.spots import place_popularity, place_tree, places
 
 KM_PER_DEGREE = 111.195
 #: kind of outing: share, median distance from home (km), median hop between stops (km).
-_OUTINGS = {"local": (0.46, 14.0, 12.0), "regional": (0.28, 220.0, 30.0), "far": (0.26, 0.0, 50.0)}
+_OUTINGS = {"local": (0.46, 14.0, 12.0), "regional": (0.24, 220.0, 30.0), "far": (0.3, 0.0, 45.0)}
 _PLAIN_SHARES = (("indoor", 0.085), ("closeup", 0.03), ("sky", 0.012))
 
 
@@ -87,10 +87,10 @@ def _hop(rng: Random, row: int, median_km: float) -> int:
 
 
 def _famous(rng: Random) -> int:
-    """A place that has landmarks, by popularity."""
+    """A place that has landmarks, by popularity times its root: the famous draw crowds."""
     world = _world()
     rows = tuple(world.landmarks)
-    return pick(rng, rows, [int(world.fame[row]) for row in rows])
+    return pick(rng, rows, [int(world.fame[row]) ** 1.5 for row in rows])
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _plan_outing(rng: Random, home: int, left: int) -> _Outing:
     kind = pick(rng, tuple(_OUTINGS), [share for share, _, _ in _OUTINGS.values()])
     _, away_km, hop_km = _OUTINGS[kind]
     if kind == "far":
-        start = _famous(rng) if chance(rng, 0.8) else _draw_place(rng, _world().fame_sum)
+        start = _famous(rng) if chance(rng, 0.9) else _draw_place(rng, _world().fame_sum)
     else:
         start = _hop(rng, home, away_km)
     day = dt.datetime(2010, 1, 1) + dt.timedelta(days=int(rng.random() * 5113))
@@ -121,8 +121,8 @@ def _photo_at(rng: Random, row: int, next_row: int) -> tuple[float, float, str]:
     world = _world()
     lat, lon, view = world.lat[row], world.lon[row], "street"
     own = world.landmarks.get(row, [])
-    if own and chance(rng, 0.65):
-        target = own[int(len(own) * rng.random() ** 2)]  # the first is the most photographed
+    if own and chance(rng, 0.75):
+        target = own[int(len(own) * rng.random() ** 3)]  # the first is the most photographed
         lat, lon = _step(
             target.lat, target.lon, between(rng, 0, 2 * math.pi), between(rng, 0.03, 0.12)
         )
