@@ -144,7 +144,7 @@ def size_curve(
     ax: Axes | None = None,
     *,
     ylabel: str = "photos within 200 km",
-    title: str = "More photos, better answers",
+    title: str = "Does more data help?",
     synthetic: bool = False,
 ) -> Axes:
     """Accuracy against the size of the database, logarithmic: mean and spread over seeds.
@@ -167,7 +167,10 @@ def size_curve(
             ax.plot(sizes, values, color=colour, ls="none", marker=".", ms=5, alpha=0.5)
     ax.set(xscale="log", xlabel="photos in the database", ylabel=ylabel)
     ax.set_ylim(0, 1.08 * ax.get_ylim()[1])
+    ax.xaxis.set_major_locator(FixedLocator(sizes))
     ax.xaxis.set_major_formatter(_THOUSANDS)
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.tick_params(axis="x", which="minor", bottom=False)
     ax.yaxis.set_major_formatter(_PER_CENT)
     ax.grid(axis="y")
     ax.legend(loc="upper left")
