@@ -30,6 +30,13 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _picture(path: Path) -> Path:
+    """Refuse a map that is no PNG before minutes are spent on what it shows."""
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{path}: the map is a picture; give a name that ends in .png")
+    return path
+
+
 @app.callback()
 def main(
     version: Annotated[
@@ -87,9 +94,9 @@ def table(
     n: Annotated[int | None, typer.Option(min=1, help="Take so many photos, at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of sampling, systems and intervals.")] = 0,
     json_: Annotated[Path | None, typer.Option("--json", help="Write the rows here.")] = None,
-    map_: Annotated[Path, typer.Option("--map", help="Write the error map here, as PNG.")] = Path(
-        "build/table.png"
-    ),
+    map_: Annotated[
+        Path, typer.Option("--map", callback=_picture, help="Write the error map here, as PNG.")
+    ] = Path("build/table.png"),
 ) -> None:
     """Score a locator on a benchmark, beside chance and the best constant guess.
 
@@ -109,10 +116,12 @@ def table(
     print_table(made.rows)
     for line in made.findings:
         typer.echo(line)
-    if json_:
-        typer.echo(f"rows: {write_rows(made.rows, json_)}")
-    map_.parent.mkdir(parents=True, exist_ok=True)
-    typer.echo(f"map: {draw_map(made, map_)}")
+    try:
+        if json_:
+            typer.echo(f"rows: {write_rows(made.rows, json_)}")
+        typer.echo(f"map: {draw_map(made, map_)}")
+    except (ValueError, OSError) as error:
+        _fail(error)
 
 
 @app.command()
@@ -125,9 +134,9 @@ def locate(
     top: Annotated[int, typer.Option(min=1, help="Cities to print for each photo.")] = 5,
     n: Annotated[int | None, typer.Option(min=1, help="Take so many references.")] = None,
     seed: Annotated[int, typer.Option(help="Of sampling and system.")] = 0,
-    map_: Annotated[Path, typer.Option("--map", help="Write the map here, as PNG.")] = Path(
-        "build/locate.png"
-    ),
+    map_: Annotated[
+        Path, typer.Option("--map", callback=_picture, help="Write the map here, as PNG.")
+    ] = Path("build/locate.png"),
 ) -> None:
     """Say where photos may have been taken, to the city.
 
@@ -140,7 +149,6 @@ def locate(
         if locator not in SYSTEMS:  # before minutes are spent on the references
             raise ValueError(f"no locator {locator!r}; there are: {', '.join(SYSTEMS)}")
         system, said = fit_references(reference, locator, n=n, seed=seed)
-        map_.parent.mkdir(parents=True, exist_ok=True)
         located = locate_photos(photos, system, said, top=top, map_path=map_)
     except (ValueError, OSError) as error:
         _fail(error)
@@ -174,10 +182,36 @@ def fetch(
     for name in names:
         try:
             typer.echo(f"{name}: {without_home(fetch_one(name))}")
-        except DataError as error:
+        except (DataError, OSError) as error:
             failed = True
-            typer.secho(f"{name}: {error}", fg="red", err=True)
+            typer.secho(str(error), fg="red", err=True)
     if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    kernels: Annotated[
+        list[str] | None,
+        typer.Argument(help="haversine, topk, ... or descriptors. All if not given."),
+    ] = None,
+    big: Annotated[
+        bool, typer.Option("--big", help="Also what needs gigabytes or minutes.")
+    ] = False,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write the record here.")] = None,
+) -> None:
+    """Time the kernels beside the libraries that people use instead, and compare the answers.
+
+    About five minutes on two cores. Ends with status 1 when answers differ.
+    """
+    from geolab.bench import run
+    from geolab.bench.report import differs
+
+    try:
+        record = run(kernels or [], big=big, json=json_)
+    except (ValueError, OSError) as error:
+        _fail(error)
+    if any(map(differs, record["cases"])):
         raise typer.Exit(1)
 
 

@@ -36,3 +36,10 @@ def _private_cache(tmp_path_factory, monkeypatch):
     if "GEOLAB_TEST_CACHE" not in os.environ:
         os.environ["GEOLAB_TEST_CACHE"] = str(tmp_path_factory.mktemp("geolab-cache"))
     monkeypatch.setenv("GEOLAB_CACHE", os.environ["GEOLAB_TEST_CACHE"])
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch) -> Path:
+    """A cache folder that does not exist yet."""
+    monkeypatch.setenv("GEOLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

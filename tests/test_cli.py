@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from geolab import __version__, environment
 from geolab.cli import app
 
-COMMANDS = ("course", "table", "locate", "fetch", "env")
+COMMANDS = ("course", "table", "locate", "fetch", "bench", "env")
 
 
 def run(*arguments: object):
@@ -155,6 +155,39 @@ def test_an_unknown_system_is_answered_with_the_known_ones(command, tmp_path):
     said = run(command, *what, "--locator", "oracle")
     assert said.exit_code == 2
     assert "im2gps" in said.output
+
+
+@pytest.mark.parametrize("command", ["table", "locate"])
+def test_a_map_that_is_no_png_is_refused_before_any_work(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "geolab.data.loading.load", lambda *_, **__: pytest.fail("photos were read")
+    )
+    what = ["--benchmark", "tinyearth"] if command == "table" else [tmp_path / "a.jpg"]
+    said = run(command, *what, "--map", tmp_path / "map.jpg")
+    assert said.exit_code == 2
+    assert ".png" in plain(said.output)
+
+
+def test_a_full_disk_is_a_message_and_the_table_was_printed(tmp_path, monkeypatch):
+    import numpy as np
+
+    from geolab import table_command
+    from geolab.rows import Row
+
+    rows = (Row("a system", "a benchmark", n=3, failed=0, metrics={}),)
+    nowhere = np.empty((0, 2))
+    made = table_command.TableResult(rows, (), (), nowhere, nowhere, "a system", False)
+    monkeypatch.setattr(table_command, "make_table", lambda _: made)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("geolab.data.storage.os.replace", full)
+    said = run("table", "--benchmark", "x.csv", "--json", tmp_path / "rows.json")
+    assert said.exit_code == 2
+    assert "a system" in said.output
+    assert "the disk is full: rows.json" in said.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_env_describes_a_gpu(monkeypatch):

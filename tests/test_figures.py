@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -36,12 +33,6 @@ def _photo(width=64, height=48):
 
 def _texts(fig):
     return [t.get_text() for ax in fig.axes for t in ax.texts]
-
-
-@pytest.mark.parametrize("name", ["charts", "photos", "style", "table"])
-def test_doctests(name):
-    failed, _ = doctest.testmod(importlib.import_module(f"geolab.figures.{name}"))
-    assert failed == 0
 
 
 def test_accuracy_curve_passes_through_the_metrics(errors):

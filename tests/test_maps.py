@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import itertools
 import json
 import shutil
@@ -18,20 +16,11 @@ from geolab.maps.density import cell_area_km2, density_per_km2, region_levels
 from geolab.maps.projection import Projection, circle_path, great_circle_path, split_at_meridian
 from geolab.posterior import Posterior
 
-MODULES = ["countries", "density", "heat", "webmap", "land", "layers", "offline", "popups"]
-MODULES += ["projection", "basemap"]
-
 
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
     plt.close("all")
-
-
-@pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GEOLAB_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -55,12 +44,6 @@ def outline_cache(empty_cache):
 def _feature(name, code, kind, coordinates):
     geometry = {"type": kind, "coordinates": coordinates}
     return {"properties": {"NAME": name, "ISO_A2": code}, "geometry": geometry}
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_doctests(name):
-    failed, _ = doctest.testmod(importlib.import_module(f"geolab.maps.{name}"))
-    assert failed == 0
 
 
 def test_equal_earth_at_known_points():

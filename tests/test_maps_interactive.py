@@ -28,12 +28,6 @@ def _close_figures():
 
 
 @pytest.fixture
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GEOLAB_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def leaflet_cache(empty_cache):
     """A small stand-in for Leaflet with the real file names."""
     folder = empty_cache / "leaflet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import importlib
 import pkgutil
@@ -82,6 +83,20 @@ def test_no_machine_path_is_kept():
         (path.relative_to(ROOT).as_posix(), match[0])
         for path in kept_files()
         if path.suffix in TEXT or path.parent.name == ".ci"
+        for match in pattern.finditer(path.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert found == []
+
+
+def test_no_photo_id_and_no_account_is_kept(shared_data):
+    with (shared_data / "photos.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    known = {Path(row["path"]).stem for row in rows} | {r["source"].split("/")[0] for r in rows}
+    pattern = re.compile(rf"\d{{5,}}@N\d\d|\b(?:{'|'.join(map(re.escape, known))})\b")
+    found = [
+        (path.relative_to(ROOT).as_posix(), match[0])
+        for path in kept_files()
+        if path.suffix in TEXT
         for match in pattern.finditer(path.read_text(encoding="utf-8", errors="replace"))
     ]
     assert found == []

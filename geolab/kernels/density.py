@@ -98,8 +98,8 @@ def _check(latlon: Tensor, weights: Tensor, sigma_km: float) -> tuple[Tensor, Te
         )
     if not (math.isfinite(sigma_km) and sigma_km > 0):
         raise ValueError(f"sigma_km must be positive, not {sigma_km}")
-    bad = ~(torch.isfinite(weights) & (weights >= 0))
-    if bad.any():
+    if weights.numel() and not (weights.amin() >= 0 and weights.amax() < math.inf):  # or NaN
+        bad = ~(torch.isfinite(weights) & (weights >= 0))
         row, place = torch.nonzero(bad)[0].tolist()
         raise ValueError(f"weights row {row}, place {place} is {weights[row, place].item()}")
     return latlon, weights

@@ -124,12 +124,8 @@ def _check(emb, cells, probs, prototypes: PrototypeTable, temperature: float) ->
             f"emb {tuple(emb.shape)} {emb.dtype} does not fit prototypes "
             f"{tuple(vectors.shape)} {vectors.dtype}"
         )
-    if (
-        cells.shape != probs.shape
-        or cells.ndim != 2
-        or len(cells) != len(emb)
-        or not cells.shape[1]
-    ):
+    fits = cells.ndim == 2 and cells.shape == probs.shape and len(cells) == len(emb)
+    if not (fits and cells.shape[1]):
         raise ValueError(
             f"cells and probs must be (B, K) with B = {len(emb)}, K >= 1, "
             f"not {tuple(cells.shape)} and {tuple(probs.shape)}"
@@ -140,9 +136,10 @@ def _check(emb, cells, probs, prototypes: PrototypeTable, temperature: float) ->
     if cells.numel() and not (cells.min() >= 0 and cells.max() < n_cells):
         raise ValueError(f"cells must be in 0..{n_cells - 1}, not {cells.min()}..{cells.max()}")
     for name, values in (("emb", emb), ("probs", probs)):
-        bad = ~torch.isfinite(values).all(-1)
-        if bad.any():
-            raise ValueError(f"{name} row {int(bad.nonzero()[0])} is not finite")
+        if not math.isfinite(values.sum()):  # one pass over them; a mere overflow passes the next
+            bad = ~torch.isfinite(values).all(-1)
+            if bad.any():
+                raise ValueError(f"{name} row {int(bad.nonzero()[0])} is not finite")
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature must be positive, not {temperature}")
 

@@ -10,8 +10,8 @@ geocells are S2 cells. The id of a point follows in four steps:
 3. :math:`i, j = \lfloor 2^{30} s \rfloor`, then their bits, high to low, along the curve;
 4. ``face | position | 1`` with all bits below the level cleared and one marker bit set.
 
-Python's bindings convert one point a call. Here a million take milliseconds (numba) or a fraction
-of a second (numpy, four bits of i and j a table look-up). Limit: 24 bytes a point, read and write.
+Python's bindings convert one point a call. Here four bits of i and j take one table look-up, for
+all points. Limit: 24 bytes a point, read and written.
 
 Reference: Google's S2 geometry, "S2 cells" (s2geometry.io/devguide/s2cell_hierarchy).
 """
@@ -61,7 +61,7 @@ def s2_cell_ids(
     level : int
         0 (a face, 85 million km2) to 30 (about a square centimetre).
     backend : str
-        ``"auto"``, ``"numba"`` or ``"torch"`` (vectorised numpy and torch, on the CPU).
+        ``"auto"``, ``"numba"`` or ``"torch"`` (CPU).
 
     Returns
     -------
@@ -71,8 +71,7 @@ def s2_cell_ids(
     Raises
     ------
     ValueError
-        If shapes differ, a coordinate is not on Earth (the row is named), or the level is not in
-        0..30.
+        If shapes differ, a coordinate is not on Earth (it is named) or the level is not in 0..30.
 
     Examples
     --------
@@ -150,15 +149,13 @@ def _by_table(face: np.ndarray, i: np.ndarray, j: np.ndarray, level: int) -> np.
     place, after = _tables()
     # 30 bits are not a multiple of 4: two zero levels go in front, and undo their own turning
     orientation, position = (face & 1) << 8, np.zeros_like(face)
-    for step in range(8):
-        if 4 * step - 2 >= level:
-            position <<= 8 * (8 - step)
-            break
+    n_steps = (level + 5) // 4
+    for step in range(n_steps):
         shift = 28 - 4 * step
         index = orientation | ((i >> shift) & 15) << 4 | ((j >> shift) & 15)
         position = position << 8 | place[index]
         orientation = after[index]
-    return _cut(face, position, level)
+    return _cut(face, position << 8 * (8 - n_steps), level)
 
 
 @lru_cache(maxsize=1)
@@ -175,7 +172,7 @@ def _compiled():
     @numba.njit(nogil=True)
     def run(start, stop, lat, lon, level, place, after, out):
         marker = np.uint64(1) << np.uint64(2 * (30 - level))
-        keep = ~(marker + (marker - np.uint64(1)))
+        keep, n_steps = ~(marker + (marker - np.uint64(1))), (level + 5) // 4
         for n in range(start, stop):
             phi, theta = math.radians(lat[n]), math.radians(lon[n])
             x, y = math.cos(theta) * math.cos(phi), math.sin(theta) * math.cos(phi)
@@ -190,11 +187,12 @@ def _compiled():
             i = min(max(math.floor(to_st(u) * 1073741824), 0), 1073741823)
             j = min(max(math.floor(to_st(v) * 1073741824), 0), 1073741823)
             index, position = (face & 1) << 8, 0
-            for step in range(8):
+            for step in range(n_steps):
                 shift = 28 - 4 * step
                 index |= ((i >> shift) & 15) << 4 | ((j >> shift) & 15)
                 position = position << 8 | place[index]
                 index = after[index]
+            position <<= 8 * (8 - n_steps)
             leaf = (np.uint64(face) << np.uint64(61)) | (np.uint64(position) << np.uint64(1))
             out[n] = (leaf & keep) | marker
 

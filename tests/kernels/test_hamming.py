@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from geolab.kernels.dispatch import HAS_NUMBA, HAS_TRITON
+from geolab.kernels.dispatch import HAS_NUMBA
 from geolab.kernels.hamming import (
     as_words,
     hamming_topk,
@@ -20,6 +14,7 @@ from geolab.kernels.hamming import (
     pack_bits,
     unpack_bits,
 )
+from tests.kernels.interpreter import run_triton_cases
 
 BACKENDS = ["torch", pytest.param("numba", marks=pytest.mark.skipif(not HAS_NUMBA, reason="numba"))]
 
@@ -134,11 +129,5 @@ def test_bad_input_is_named():
         hamming_topk(queries.to("meta"), base, 1)
 
 
-@pytest.mark.skipif(not HAS_TRITON, reason="triton is not installed")
-def test_triton_in_the_interpreter():
-    cases = Path(__file__).with_name("triton_cases_hamming.py")
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(cases)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 0
+def test_triton_under_the_interpreter(repo_root):
+    run_triton_cases("hamming", repo_root)

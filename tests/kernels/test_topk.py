@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from geolab.kernels import topk_index, topk_scan, topk_search
-from geolab.kernels.dispatch import HAS_NUMBA, HAS_TRITON
+from geolab.kernels.dispatch import HAS_NUMBA
 from geolab.kernels.precision import bf16_speed
 from geolab.kernels.topk import build_index, topk, topk_reference
 from geolab.kernels.topk_exact import exact_scores
+from tests.kernels.interpreter import run_triton_cases
 
 BACKENDS = ["torch", pytest.param("numba", marks=pytest.mark.skipif(not HAS_NUMBA, reason="numba"))]
 METRICS = ["ip", "l2", "cosine"]
@@ -304,11 +299,5 @@ def test_bound_holds_and_is_not_vacuous():
         assert (bound < 300 * error).all()
 
 
-@pytest.mark.skipif(not HAS_TRITON, reason="triton is not installed")
-def test_triton_in_the_interpreter():
-    cases = Path(__file__).with_name("triton_cases_topk.py")
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(cases)]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert int(re.search(r"(\d+) passed", run.stdout)[1]) > 0
+def test_triton_under_the_interpreter(repo_root):
+    run_triton_cases("topk", repo_root)
