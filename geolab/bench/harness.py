@@ -3,7 +3,7 @@
 Alternating is what makes a ratio worth something on a machine that others use too: a slow minute
 hits all runners. The first call of each is not timed for the record: it compiles, warms caches,
 and tells the peak memory in a second one if it is quick. After that there are five rounds, three
-for a runner over 3 s, one over 8 s, so that the whole benchmark stays under five minutes on two
+for a runner over 0.6 s, one over 3 s, so that the whole benchmark stays under five minutes on two
 cores.
 """
 
@@ -24,7 +24,7 @@ from geolab.bench.measure import Ceilings
 
 MODULES = ("haversine", "smoothed_loss", "topk", "hamming", "density", "s2", "optics")
 MODULES += ("prototypes", "descriptors")
-_LONG, _VERY_LONG = 3.0, 8.0  # seconds
+_LONG, _VERY_LONG, _TOO_LONG = 0.6, 3.0, 12.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ def _alternate(runners: Mapping[str, Callable[[], object]]) -> dict[str, dict[st
     for name, call in runners.items():
         try:
             first = measure.seconds(call)
-            peak = measure.peak_mib(call) if first < _VERY_LONG else None
-            again = measure.seconds(call) if first < _LONG else first  # the first may compile
+            peak = measure.peak_mib(call) if first < _TOO_LONG else None
+            again = measure.seconds(call) if first < _TOO_LONG else first  # the first may compile
         except Exception as error:  # a peer's own failure is a result, not a reason to stop
             out[name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
             continue

@@ -63,7 +63,6 @@ def _sizes(n: int, m: int, *, with_out: bool) -> list[Case]:
     reused = Case(
         name="into out=", ours=lambda: haversine_matrix(a, b, out=out), peers=write | peers,
         targets=targets | dict.fromkeys(write, 3.0), **common,
-        note="the plain torch path (no numba) is slower: about 0.06 of PIGEON's form",
     )  # fmt: skip
     return [reused, fresh]
 

@@ -91,7 +91,7 @@ def s2_cell_ids(
 
 def _check(lat: ArrayLike, lon: ArrayLike, level: int) -> tuple[torch.Tensor, torch.Tensor, int]:
     lat, lon = (
-        x.double().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x, float))
+        x.double().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.require(x, float, "CW"))
         for x in (lat, lon)
     )
     if lat.ndim != 1 or lat.shape != lon.shape:
@@ -100,7 +100,8 @@ def _check(lat: ArrayLike, lon: ArrayLike, level: int) -> tuple[torch.Tensor, to
         )
     if not 0 <= level <= MAX_LEVEL:
         raise ValueError(f"level must be from 0 to {MAX_LEVEL}, not {level}")
-    if len(lat) and not (lat.abs().amax() <= 90 and lon.abs().amax() <= 180):  # False for NaN
+    bounds = ((lat, 90), (lon, 180))
+    if len(lat) and not all(-m <= x.amin() and x.amax() <= m for x, m in bounds):  # or NaN
         sphere.check_latlon(torch.stack([lat, lon], dim=-1))
     return lat.contiguous(), lon.contiguous(), int(level)
 
