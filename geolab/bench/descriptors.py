@@ -42,13 +42,17 @@ def cases(big: bool) -> list[Case]:
 
 
 def synthetic_photos(n: int, height: int, width: int, seed: int = 0) -> list[np.ndarray]:
-    """Smooth random colours with noise, uint8 (height, width, 3)."""
+    """Smooth colours not far from grey, with noise, uint8 (height, width, 3).
+
+    About half of the pixels have a colour of their own, as in real photos of this size.
+    """
     rng = np.random.default_rng(seed)
     made = []
     for _ in range(n):
-        coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+        coarse = rng.uniform(0, 255, (9, 12, 1)) + rng.normal(0, 25, (9, 12, 3))
+        coarse = Image.fromarray(coarse.clip(0, 255).astype(np.uint8))
         smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64)
-        made.append(np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8))
+        made.append((smooth + rng.normal(0, 2, smooth.shape)).clip(0, 255).astype(np.uint8))
     return made
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from geolab.kernels import dispatch
 from geolab.kernels.threads import for_rows
 
-_BLOCK = 1 << 19  # numbers gathered at once: 2 MB
+_BLOCK = 1 << 18  # numbers gathered at once: 1 MB
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def prototype_scores(
         Candidate cells (int64) and their probabilities, which need not sum to 1.
     prototypes : PrototypeTable
     temperature : float
-        T, in units of the distance.
+        T, in units of the distance. Only the reference gives gradients of the distances.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def prototype_scores(
     elif path == "numba":
         nearest, distance = torch.empty_like(cells), emb.new_empty(cells.shape)
         tensors = (emb, cells, prototypes.vectors, prototypes.offsets, nearest, distance)
-        run, arrays = _compiled(), [tensor.contiguous().numpy() for tensor in tensors]
+        run, arrays = _compiled(), [tensor.detach().contiguous().numpy() for tensor in tensors]
         for_rows(lambda start, stop: run(start, stop, *arrays), len(cells), 16)
     else:
         nearest, distance = _gathered(emb, cells, prototypes)
@@ -151,6 +151,7 @@ def _score(probs: Tensor, nearest: Tensor, distance: Tensor, temperature: float)
     return PrototypeScores(scores.argmax(-1), scores, nearest, distance)
 
 
+@torch.no_grad()
 def _gathered(emb: Tensor, cells: Tensor, prototypes: PrototypeTable) -> tuple[Tensor, Tensor]:
     """Nearest prototypes by ragged gathers, a few photos at a time."""
     k, dim = cells.shape[1], emb.shape[1]
@@ -159,15 +160,18 @@ def _gathered(emb: Tensor, cells: Tensor, prototypes: PrototypeTable) -> tuple[T
     nearest = torch.full_like(start, -1)
     distance = emb.new_full(start.shape, math.inf)
     rows = max(1, int(_BLOCK / max(1.0, count.double().mean().item() * dim))) if len(start) else 1
-    for a in range(0, len(start), rows):
-        n = count[a : a + rows]
+    counts = count.split(rows)
+    buffers = emb.new_empty(2, max((int(n.sum()) for n in counts), default=0), dim)  # new is slow
+    for a, n in zip(range(0, len(start), rows), counts, strict=False):
         owner = torch.repeat_interleave(torch.arange(len(n), device=n.device), n)  # (T,)
         if not len(owner):
             continue
         within = torch.arange(len(owner), device=n.device) - (n.cumsum(0) - n)[owner]
         row = start[a : a + rows][owner] + within
-        gap = prototypes.vectors.index_select(0, row)  # (T, D); faster than vectors[row]
-        gap = torch.linalg.vector_norm(gap.sub_(emb.index_select(0, (a + owner) // k)), dim=-1)
+        theirs, mine = buffers[:, : len(row)]  # (T, D) each
+        torch.index_select(prototypes.vectors, 0, row, out=theirs)
+        torch.index_select(emb, 0, (a + owner) // k, out=mine)
+        gap = torch.linalg.vector_norm(theirs.sub_(mine), dim=-1)
         best = distance[a : a + rows].scatter_reduce_(0, owner, gap, "amin")
         first = torch.where(gap == best[owner], row, len(prototypes.vectors))
         found = torch.full_like(n, len(prototypes.vectors)).scatter_reduce_(0, owner, first, "amin")

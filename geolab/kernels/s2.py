@@ -90,10 +90,8 @@ def s2_cell_ids(
 
 
 def _check(lat: ArrayLike, lon: ArrayLike, level: int) -> tuple[torch.Tensor, torch.Tensor, int]:
-    lat, lon = (
-        x.double().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.require(x, float, "CW"))
-        for x in (lat, lon)
-    )
+    arrays = (x if isinstance(x, torch.Tensor) else np.require(x, float, "CW") for x in (lat, lon))
+    lat, lon = (torch.as_tensor(x, dtype=torch.float64, device="cpu") for x in arrays)
     if lat.ndim != 1 or lat.shape != lon.shape:
         raise ValueError(
             f"lat and lon must both be (N,), not {tuple(lat.shape)}, {tuple(lon.shape)}"

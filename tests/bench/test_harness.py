@@ -63,6 +63,7 @@ def test_runners_take_turns_and_all_run_equally_often():
 def test_slow_runners_run_less_often(monkeypatch):
     monkeypatch.setattr(harness, "_LONG", 0.01)
     monkeypatch.setattr(harness, "_VERY_LONG", 0.05)
+    monkeypatch.setattr(harness, "_TOO_LONG", 0.05)
     peers = {"slow": sleeper(0.02), "glacial": sleeper(0.06)}
     result = race(case(ours=sleeper(0.001), peers=peers, targets={}), ROOF)
     slow, glacial = result["peers"]

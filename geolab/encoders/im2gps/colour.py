@@ -127,7 +127,7 @@ class LabHistogram:
 
     def _block(self, photos: Sequence[np.ndarray]) -> np.ndarray:
         table = _bin_of_colour(self.bins)
-        counts = [np.bincount(table[_codes(photo)], minlength=self.dim) for photo in photos]
+        counts = [np.bincount(table.take(_codes(photo)), minlength=self.dim) for photo in photos]
         return np.stack(counts) / (photos[0].shape[0] * photos[0].shape[1])
 
 
