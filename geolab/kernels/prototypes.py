@@ -8,7 +8,6 @@ prototype of each cell competes:
 
 (Haas, Skreta, Alberti and Finn, "PIGEON", CVPR 2024, hierarchical guess refinement.) The softmax
 is stable. A cell without prototypes scores 0; if no cell has any, the most probable one wins.
-
 Prototypes lie in one table sorted by cell: one ragged gather, 3 D flops for each one read.
 """
 
@@ -161,11 +160,9 @@ def _gathered(emb: Tensor, cells: Tensor, prototypes: PrototypeTable) -> tuple[T
     distance = emb.new_full(start.shape, math.inf)
     rows = max(1, int(_BLOCK / max(1.0, count.double().mean().item() * dim))) if len(start) else 1
     counts = count.split(rows)
-    buffers = emb.new_empty(2, max((int(n.sum()) for n in counts), default=0), dim)  # new is slow
+    buffers = emb.new_empty(2, max(int(n.sum()) for n in counts), dim)  # kept: fresh is slow
     for a, n in zip(range(0, len(start), rows), counts, strict=False):
         owner = torch.repeat_interleave(torch.arange(len(n), device=n.device), n)  # (T,)
-        if not len(owner):
-            continue
         within = torch.arange(len(owner), device=n.device) - (n.cumsum(0) - n)[owner]
         row = start[a : a + rows][owner] + within
         theirs, mine = buffers[:, : len(row)]  # (T, D) each
