@@ -25,9 +25,9 @@ BATCHED = "torch float32, batches of haversine + exp"
 
 def cases(big: bool) -> list[Case]:
     """1000 photos with 100 neighbours, 200 with 1000; ``--big`` adds 8,884 with 100."""
-    made = [_case(1000, 100, 100, 0.4, 0.05), _case(1000, 100, 100, 0.4, 0.05, "torch")]
-    made.append(_case(200, 1000, 10, 0.15))
-    return [*made, _case(8884, 100, 100, 0.4, 0.05)] if big else made
+    given = (1000, 100, (1000, 100), 0.4, 0.05)
+    made = [_case(*given), _case(*given, "torch"), _case(200, 1000, (20, 4), 0.15)]
+    return [*made, _case(8884, 100, (1000, 100), 0.4, 0.05)] if big else made
 
 
 def neighbours(n_photos: int, k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -67,14 +67,17 @@ def vote_by_sklearn(places: Tensor, weights: Tensor) -> np.ndarray:
 
 
 def _case(
-    n: int, k: int, some: int, target: float, sklearn: float | None = None, backend: str = "auto"
-) -> Case:
+    n: int, k: int, some: tuple[int, int], target: float, sklearn: float | None = None,
+    backend: str = "auto",
+) -> Case:  # fmt: skip
+    """One size; so many photos are given to the batched peer and to scikit-learn."""
     places, weights = neighbours(n, k)
-    narrow = (places.float(), weights.float())
-    loop = f"scikit-learn KernelDensity, a loop ({some} photos, time x {n / some:g})"
+    narrow = (places[: some[0]].float(), weights[: some[0]].float())
+    parts = [f" ({m} photos, time x {n / m:g})" if m < n else "" for m in some]
+    batched, loop = BATCHED + parts[0], f"scikit-learn KernelDensity, a loop{parts[1]}"
     peers: dict[str, Callable] = {
-        BATCHED: lambda: vote_batched(*narrow),
-        loop: lambda: vote_by_sklearn(places[:some], weights[:some]),
+        batched: lambda: vote_batched(*narrow),
+        loop: lambda: vote_by_sklearn(places[: some[1]], weights[: some[1]]),
     }
     ours = partial(density_vote, places, weights, SIGMA_KM)
     if backend == "auto":
@@ -85,23 +88,24 @@ def _case(
         size=f"{n} photos, {k} neighbours",
         ours=lambda: ours(backend=backend),
         peers=peers,
-        targets={BATCHED: target} | ({loop: sklearn} if sklearn else {}),
-        scaled={loop: n / some},
-        agree=lambda: agreement(places, weights, some, backend),
+        targets={batched: target} | ({loop: sklearn} if sklearn else {}),
+        scaled={name: n / m for name, m in zip((batched, loop), some, strict=True) if m < n},
+        agree=lambda: agreement(places, weights, some[1], backend),
         gpu=None if backend != "auto" else lambda: _on_gpu(places, weights),
     )
 
 
 def agreement(places: Tensor, weights: Tensor, some: int, backend: str) -> str:
-    """Winners of all photos against float64, of some against scikit-learn."""
+    """Winners against float64 (20 million pairs), of some photos against scikit-learn."""
     index, _ = density_vote(places, weights, SIGMA_KM, backend=backend)
-    parts = zip(places.split(10), weights.split(10), strict=True)
+    n = min(len(places), 20_000_000 // weights.shape[1] ** 2)
+    parts = zip(places[:n].split(10), weights[:n].split(10), strict=True)
     want = torch.cat([density_vote_reference(p, w, SIGMA_KM)[0] for p, w in parts])
     theirs = vote_by_sklearn(places[:some], weights[:some])
-    same = [int((index == want).sum()), int((index[:some].numpy() == theirs).sum())]
-    verdict = "yes" if same == [len(places), some] else "NO"
+    same = [int((index[:n] == want).sum()), int((index[:some].numpy() == theirs).sum())]
+    verdict = "yes" if same == [n, some] else "NO"
     return (
-        f"{verdict}, same winner in {same[0]} of {len(places)} photos (float64), "
+        f"{verdict}, same winner in {same[0]} of {n} photos (float64), "
         f"in {same[1]} of {some} (scikit-learn)"
     )
 

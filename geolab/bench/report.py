@@ -39,7 +39,7 @@ def milliseconds(seconds: float | None) -> str:
     """
     if seconds is None:
         return ""
-    return f"{1e3 * seconds:.0f} ms" if seconds >= 0.1 else f"{1e3 * seconds:.2g} ms"
+    return f"{1e3 * seconds:.0f} ms" if seconds >= 0.0995 else f"{1e3 * seconds:.2g} ms"
 
 
 def table(kernel: str, results: Sequence[Mapping]) -> None:

@@ -20,7 +20,7 @@ needs_numba = pytest.mark.skipif(not dispatch.HAS_NUMBA, reason="numba is not in
 
 
 def small_density(backend: str = "auto") -> Case:
-    return density._case(12, 20, 6, 0.4, 0.05, backend)
+    return density._case(12, 20, (12, 6), 0.4, 0.05, backend)
 
 
 def small_s2(backend: str = "torch") -> Case:
