@@ -210,7 +210,9 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     write_notebook(folder / "00_quick.ipynb", [("code", "print('quick')")])
     write_notebook(folder / "01_hangs.ipynb", [("code", hangs)])
     command = [sys.executable, "-m", "geolab.cli", "course", "--notebooks", folder, "--out", out]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # A job in the background of a script inherits an ignored SIGINT; a person's terminal does not.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **heed)
     deadline = time.monotonic() + 60
     while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
