@@ -25,6 +25,7 @@ from geolab.kernels import dispatch
 from geolab.kernels.threads import for_rows
 
 _BLOCK = 1 << 18  # numbers gathered at once: 1 MB
+_SERIAL = 1 << 15  # torch uses threads from here on, and waking them costs more than a check
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def _check(emb, cells, probs, prototypes: PrototypeTable, temperature: float) ->
     if cells.numel() and not (cells.min() >= 0 and cells.max() < n_cells):
         raise ValueError(f"cells must be in 0..{n_cells - 1}, not {cells.min()}..{cells.max()}")
     for name, values in (("emb", emb), ("probs", probs)):
-        if not math.isfinite(values.sum()):  # one pass over them; a mere overflow passes the next
+        rows = len(values) if values.is_cuda else _SERIAL // max(1, values.shape[1])
+        if not all(math.isfinite(part.sum()) for part in values.split(max(1, rows))):
             bad = ~torch.isfinite(values).all(-1)
             if bad.any():
                 raise ValueError(f"{name} row {int(bad.nonzero()[0])} is not finite")
@@ -159,12 +161,11 @@ def _gathered(emb: Tensor, cells: Tensor, prototypes: PrototypeTable) -> tuple[T
     nearest = torch.full_like(start, -1)
     distance = emb.new_full(start.shape, math.inf)
     rows = max(1, int(_BLOCK / max(1.0, count.double().mean().item() * dim))) if len(start) else 1
-    counts = count.split(rows)
-    buffers = emb.new_empty(2, max(int(n.sum()) for n in counts), dim)  # kept: fresh is slow
-    for a, n in zip(range(0, len(start), rows), counts, strict=False):
+    buffers = emb.new_empty(2, max(int(n.sum()) for n in count.split(rows)), dim)  # fresh is slow
+    for a, n in zip(range(0, len(start), rows), count.split(rows), strict=False):
         owner = torch.repeat_interleave(torch.arange(len(n), device=n.device), n)  # (T,)
-        within = torch.arange(len(owner), device=n.device) - (n.cumsum(0) - n)[owner]
-        row = start[a : a + rows][owner] + within
+        row = (start[a : a + rows] - n.cumsum(0) + n)[owner]
+        row += torch.arange(len(row), device=n.device)
         theirs, mine = buffers[:, : len(row)]  # (T, D) each
         torch.index_select(prototypes.vectors, 0, row, out=theirs)
         torch.index_select(emb, 0, (a + owner) // k, out=mine)
