@@ -31,16 +31,16 @@ from geolab.sphere import ArrayLike
 MAX_LEVEL = 30
 _BLOCK = 1 << 15  # points worked on at once: intermediates stay in cache
 
-_CURVE = ((0, 1, 3, 2), (0, 3, 1, 2), (2, 3, 1, 0), (2, 1, 3, 0))
+CURVE = ((0, 1, 3, 2), (0, 3, 1, 2), (2, 3, 1, 0), (2, 1, 3, 0))
 """Place on the curve of the quadrant ``2 i + j``, for each of the four orientations."""
-_TURN = ((1, 0, 3, 0), (0, 2, 1, 1), (2, 1, 2, 3), (3, 3, 0, 2))
+TURN = ((1, 0, 3, 0), (0, 2, 1, 1), (2, 1, 2, 3), (3, 3, 0, 2))
 """Orientation inside the quadrant ``2 i + j``, for each of the four orientations."""
 
 
 def s2_cell_ids_reference(lat: ArrayLike, lon: ArrayLike, level: int) -> np.ndarray:
     """Plain form of `s2_cell_ids`: one level of the quadtree after the other, in torch."""
     face, i, j = (torch.from_numpy(t) for t in _face_ij(*_check(lat, lon, level)[:2]))
-    curve, turn = torch.tensor(_CURVE), torch.tensor(_TURN)
+    curve, turn = torch.tensor(CURVE), torch.tensor(TURN)
     orientation, position = face & 1, torch.zeros_like(face)
     for bit in range(MAX_LEVEL - 1, -1, -1):
         quadrant = 2 * ((i >> bit) & 1) + ((j >> bit) & 1)
@@ -137,8 +137,8 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
         orientation = index >> 8
         for bit in (3, 2, 1, 0):
             quadrant = 2 * ((index >> 4 + bit) & 1) + ((index >> bit) & 1)
-            place[index] = 4 * place[index] + _CURVE[orientation][quadrant]
-            orientation = _TURN[orientation][quadrant]
+            place[index] = 4 * place[index] + CURVE[orientation][quadrant]
+            orientation = TURN[orientation][quadrant]
         after[index] = orientation << 8
     return place, after
 

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geolab.data.array_file import load_arrays, save_arrays
 from geolab.data.photos import read_images
 from geolab.encoders.im2gps import (
     DISTANCE,
@@ -42,7 +43,6 @@ from geolab.encoders.im2gps import (
     describe_all,
     make_encoders,
 )
-from geolab.locators.array_file import load_arrays, save_arrays
 from geolab.locators.descriptor_index import DescriptorIndex, build_index, check_k
 from geolab.locators.mean_shift import mean_shift
 from geolab.posterior import Posterior

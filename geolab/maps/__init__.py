@@ -2,6 +2,7 @@
 
 - `world`, `extent_around`, `scale_bar`: the base map, of the Earth or of a region.
 - `points`, `heat_map`, `error_arrows`, `votes`, `circles`, `country_error`: what is drawn on it.
+- `cell_map`, `cell_histograms`, `cell_figure`: the geocells of a partition.
 - `interactive`, `Pins`, `save_map`, `show_map`: folium, with thumbnails, neighbours and cells.
 
 Outlines come from Natural Earth if ``geolab fetch natural_earth`` was run, and from the gazetteer's
@@ -9,6 +10,7 @@ places if not. Nothing here downloads anything.
 """
 
 from geolab.maps.basemap import extent_around, scale_bar, world
+from geolab.maps.cells import cell_figure, cell_histograms, cell_map
 from geolab.maps.countries import country_error, country_medians
 from geolab.maps.density import density_per_km2
 from geolab.maps.heat import heat_map
@@ -22,6 +24,9 @@ __all__ = [
     "Pins",
     "Projection",
     "SavedMap",
+    "cell_figure",
+    "cell_histograms",
+    "cell_map",
     "circles",
     "country_error",
     "country_medians",

@@ -205,18 +205,24 @@ def _draw_land(ax: Axes, land: str, *, fine: bool) -> None:
 
 def draw_rings(ax: Axes, rings: list[np.ndarray], *, zorder: float = 1.0, **look: object) -> None:
     """Fill closed rings of (lat, lon), also where they cross the edge of the map."""
-    shapes = [page for ring in rings for page in _copies(ax, np.asarray(ring, float)[None])]
+    shapes = [page for ring in rings for page in page_copies(ax, np.asarray(ring, float)[None])[0]]
     _add_polygons(ax, shapes, zorder=zorder, **look)
 
 
-def _copies(ax: Axes, rings: np.ndarray) -> np.ndarray:
-    """Rings (n, m, 2) in degrees on the page, once for each turn that the map shows."""
+def page_copies(ax: Axes, rings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rings (n, m, 2) in degrees on the page, once for each turn that the map shows.
+
+    Returns the shapes (p, m, 2) in Earth radii and the row (p,) of the ring that each one shows.
+    """
     to_page = ax.geolab_projection
     east = land_of.unwrap_lon(rings[..., 1]) - to_page.central_lon
-    turns = [to_page.forward_unwrapped(rings[..., 0], east + turn) for turn in (-360, 0, 360)]
-    page = np.concatenate([np.stack(xy, axis=-1) for xy in turns])
+    lon = np.concatenate([east + turn for turn in (-360, 0, 360)])  # (3 n, m)
+    xy = to_page.forward_unwrapped(np.tile(rings[..., 0], (3, 1)), lon)
+    page = np.stack(xy, axis=-1)
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
-    return page[((page.max(axis=1) > low) & (page.min(axis=1) < high)).all(axis=1)]
+    seen = ((page.max(axis=1) > low) & (page.min(axis=1) < high)).all(axis=1)
+    seen &= (lon.max(axis=1) > -180 + 1e-9) & (lon.min(axis=1) < 180 - 1e-9)  # not beyond the edge
+    return page[seen], np.flatnonzero(seen) % len(rings)
 
 
 def _add_polygons(ax: Axes, shapes: object, **look: object) -> None:
@@ -229,7 +235,8 @@ def _draw_dots(ax: Axes) -> None:
     """Land guessed from the places, its coast softened by 12 km, and the places as grey dots."""
     points_per_km = points_per_radius(ax) / sphere.EARTH_RADIUS_KM
     look = {"fc": LAND, "ec": LAND, "lw": max(0.6, 24 * points_per_km), "joinstyle": "round"}
-    _add_polygons(ax, _copies(ax, land_of.land_triangles()), zorder=1, rasterized=True, **look)
+    triangles = page_copies(ax, land_of.land_triangles())[0]
+    _add_polygons(ax, triangles, zorder=1, rasterized=True, **look)
     latlon = land_of.place_dots()
     x, y = ax.geolab_projection.forward(latlon[:, 0], latlon[:, 1])
     size = min(max(8 * points_per_km, 0.55), 1.6) ** 2

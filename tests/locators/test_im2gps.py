@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from geolab.data.array_file import save_arrays
 from geolab.data.errors import DataError
 from geolab.evaluation import evaluate
-from geolab.locators.array_file import save_arrays
 from geolab.locators.im2gps import FAMILIES, Im2GPS, Im2GPSConfig, answer_from, describe_photos
 from geolab.sphere import great_circle_km
 
