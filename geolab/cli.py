@@ -86,7 +86,7 @@ def course(
 @app.command()
 def table(
     benchmark: Annotated[str, typer.Option(help="CSV, folder, fetched data set or tinyearth.")],
-    locator: Annotated[str, typer.Option(help="Which system.")] = "im2gps",
+    locator: Annotated[str, typer.Option(help="Systems, with commas, or all.")] = "im2gps",
     reference: Annotated[
         str | None,
         typer.Option(help="Like --benchmark; the benchmark itself, by turns, if not given."),
@@ -143,11 +143,11 @@ def locate(
     The answer is only as good as the reference set, which is named with it.
     """
     from geolab.locate_command import fit_references, lines, locate_photos
-    from geolab.locators.table_systems import SYSTEMS
+    from geolab.locators.table_systems import SINGLE
 
     try:
-        if locator not in SYSTEMS:  # before minutes are spent on the references
-            raise ValueError(f"no locator {locator!r}; there are: {', '.join(SYSTEMS)}")
+        if locator not in SINGLE:  # before minutes are spent on the references
+            raise ValueError(f"no locator {locator!r}; there are: {', '.join(SINGLE)}")
         system, said = fit_references(reference, locator, n=n, seed=seed)
         located = locate_photos(photos, system, said, top=top, map_path=map_)
     except (ValueError, OSError) as error:

@@ -25,6 +25,8 @@ COLUMNS = {
     "score": "score",
     "country": "country %",
     "region": "region %",
+    "train_s": "train s",
+    "weights_m": "weights M",
 }
 """Figures in the order of a table, with their headings."""
 
@@ -88,7 +90,9 @@ def figure(name: str, value: float) -> str:
     """
     if value in (float("inf"), float("-inf")) or value != value:
         return {"inf": "∞", "-inf": "-∞", "nan": "–"}[str(value)]
-    if name in ("median_km", "mean_km", "score"):
+    if name == "weights_m":
+        return f"{value:.2f}"
+    if name in ("median_km", "mean_km", "score", "train_s"):
         return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:.2g}" if 0 < abs(value) < 0.05 else f"{value:.1f}"
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +32,17 @@ from geolab.evaluation import (
     group_labels,
     truth_of,
 )
+from geolab.locators.answered import Answered, Cost
 from geolab.metrics import errors_km, paired_difference, uniform_chance_metrics
 from geolab.panels import COLUMNS, figure, interval
 from geolab.rows import Row
+from geolab.shared_table import cost_columns
 from geolab.table_task import MAX_NAMED, Request, Task, prepare
 
 if TYPE_CHECKING:
     from geolab.locators.table_systems import System
+
+FitSystems = Callable[..., "Sequence[System]"]
 
 N_DRAWS = 100
 UNIFORM, DENSITY, CONSTANT = "chance, uniform", "chance, photo density", "best constant"
@@ -52,6 +56,19 @@ class Answers:
     drawn: np.ndarray = field(default_factory=lambda: np.empty(0))
     seconds: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def add(self, said: Answered, rows: np.ndarray, n: int) -> None:
+        """Take in what a system said about the queries `rows` of n."""
+        self.failures.update(said.failures)
+        self.notes.update(said.notes)
+        for name, points in said.points.items():
+            self.points.setdefault(name, np.full((n, 2), np.nan))[rows] = points
+            self.seconds[name] = self.seconds.get(name, 0.0) + said.seconds[name]
+        for name, cost in said.costs.items():
+            before = self.costs[name].seconds if name in self.costs else 0.0
+            self.costs[name] = Cost(before + cost.seconds, cost.n_parameters)
 
 
 @dataclass(frozen=True)
@@ -77,38 +94,37 @@ class TableResult:
     synthetic: bool
 
 
-def make_table(
-    request: Request, systems: Mapping[str, Callable[..., System]] | None = None
-) -> TableResult:
+def make_table(request: Request, fit: FitSystems | None = None) -> TableResult:
     """Load, split, locate and score.
 
     Parameters
     ----------
     request : Request
-    systems : mapping of str to fitting function, optional
-        `geolab.locators.table_systems.SYSTEMS` if not given.
+    fit : callable, optional
+        ``(locator, references, seed, size of the smallest fold) -> systems``;
+        `geolab.locators.table_systems.fit_systems` if not given.
 
     Raises
     ------
     ValueError
         If a table or an option is wrong; the message names it and the fix.
     """
-    if systems is None:
-        from geolab.locators.table_systems import SYSTEMS as systems
+    if fit is None:
+        from geolab.locators.table_systems import fit_systems as fit
+        from geolab.locators.table_systems import named_systems
 
-    if request.locator not in systems:
-        known = ", ".join(systems)
-        raise ValueError(f"no locator {request.locator!r} for a table; there are: {known}")
+        named_systems(request.locator)  # before minutes are spent on the photos
     began = time.perf_counter()
     task = prepare(request)
-    answers = answer(task, systems[request.locator], request.seed)
+    answers = answer(task, fit, request)
     rows: list[Row] = []
     for name, chosen in panels_of(task):
         rows += score(task, answers, name, chosen, request)
     main = list(answers.points)[-1]
     found = findings(task, answers, chosen, request)
     about = task.about + _failure_lines(answers.failures)
-    if request.locator == "im2gps":
+    found += answers.notes.values()
+    if any(name.startswith("im2gps") for name in answers.points):
         found.append("im2gps asks 120 neighbours, or a tenth of the references where they are few")
     found.append(f"described and located in {time.perf_counter() - began:.0f} s")
     return TableResult(
@@ -130,24 +146,23 @@ def _failure_lines(failures: dict[str, str]) -> list[str]:
     return [f"could not be read, counted as misses: {len(failures)}", *lines]
 
 
-def answer(task: Task, fit_system: Callable[..., System], seed: int) -> Answers:
-    """Let chance, the best constant and the system answer every query, fold by fold."""
+def answer(task: Task, fit: FitSystems, request: Request) -> Answers:
+    """Let chance, the best constant and the systems answer every query, fold by fold."""
     from geolab.locators.baselines import best_constant
 
     n = len(task.queries)
     answers = Answers(drawn=np.empty((n, N_DRAWS, 2)))
     answers.points[CONSTANT], answers.seconds[CONSTANT] = np.empty((n, 2)), 0.0
-    places, rng = truth_of(task.references), np.random.default_rng(seed)
-    system = fit_system(task.references, seed, min(len(fold.reference) for fold in task.folds))
+    places, rng = truth_of(task.references), np.random.default_rng(request.seed)
+    smallest = min(len(fold.reference) for fold in task.folds)
+    systems = fit(request.locator, task.references, request.seed, smallest)
     for fold in task.folds:
         drawn = rng.integers(len(fold.reference), size=(len(fold.query), N_DRAWS))
         answers.drawn[fold.query] = places[fold.reference[drawn]]
         answers.points[CONSTANT][fold.query] = best_constant(places[fold.reference])[0].numpy()
-        said = system.answer(task.queries.select(fold.query), fold.reference)
-        answers.failures.update(said.failures)
-        for name, points in said.points.items():
-            answers.points.setdefault(name, np.full((n, 2), np.nan))[fold.query] = points
-            answers.seconds[name] = answers.seconds.get(name, 0.0) + said.seconds[name]
+        for system in systems:
+            said = system.answer(task.queries.select(fold.query), fold.reference)
+            answers.add(said, fold.query, n)
     return answers
 
 
@@ -188,9 +203,8 @@ def score(
     rows.append(evaluate_draws(DENSITY, answers.drawn[chosen], **how))
     for name, points in answers.points.items():
         seconds = answers.seconds[name]
-        rows.append(
-            evaluate_points(name, points[chosen], **how, seconds=seconds, failures=failures)
-        )
+        row = evaluate_points(name, points[chosen], **how, seconds=seconds, failures=failures)
+        rows.append(replace(row, metrics=row.metrics | cost_columns(answers.costs.get(name))))
     return rows
 
 

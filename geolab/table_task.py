@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MAX_NAMED = 10
-TINYEARTH_PHOTOS = 4000
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Request:
     benchmark : str
         A csv, a folder, a fetched data set, or "tinyearth".
     locator : str
-        A key of `geolab.locators.table_systems.SYSTEMS`.
+        Names of `geolab.locators.table_systems.SYSTEMS` with commas, or "all".
     reference : str, optional
         Like `benchmark`; the benchmark itself if not given.
     n : int, optional
@@ -73,14 +72,12 @@ class Task:
 def prepare(request: Request) -> Task:
     """Load both sets and decide who may answer whom."""
     from geolab.data.loading import load
-    from geolab.data.splits import split_by
+    from geolab.data.shared import shared_split
 
     synthetic = request.benchmark == "tinyearth"
     reference = request.reference or request.benchmark
     if synthetic and reference == "tinyearth":
-        world = load("tinyearth", n=request.n or TINYEARTH_PHOTOS, seed=request.seed)
-        # references within 1 km of a query leave too, in `fold_between`
-        parts = split_by(world, by=("photographer",), seed=request.seed)
+        parts = shared_split(n=request.n, seed=request.seed)
         queries, references = parts["test"], parts["train"]
         folds = [fold_between(queries, references)]
     else:

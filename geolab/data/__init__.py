@@ -12,6 +12,7 @@
 | `loading` | one kind of table from TinyEarth, a folder, a csv or a fetched data set |
 | `photos`, `exif` | decode safely, read place and date, write copies without either |
 | `splits` | train and test that share no place and no photographer |
+| `shared` | the one split that all systems of the course are compared on |
 | `benchmarks` | frozen lists with a hash and an n |
 | `manifest`, `catalogue` | licences, checksums, downloads, mirrors |
 | `gazetteer` | places, regions and countries, offline |
@@ -51,6 +52,7 @@ _HOME = {
     "read_photo": "photos",
     "save_benchmark": "benchmarks",
     "save_without_exif": "photos",
+    "shared_split": "shared",
     "split_by": "splits",
     "thumbnail": "photos",
 }

@@ -8,8 +8,8 @@ textons, the scale of each distance) it learns once, from all of them and withou
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,31 +17,19 @@ import torch
 from torch import Tensor
 
 from geolab.encoders.im2gps import FAMILIES
+from geolab.locators.answered import Answered
+from geolab.locators.cell_systems import CELL_SYSTEMS, fit_cell_systems, training_for
+from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
 from geolab.locators.im2gps import Im2GPS, Im2GPSConfig, describe_photos
+from geolab.locators.isn import ISN, ISNConfig
+from geolab.locators.knn_density import KnnDensity, KnnDensityConfig
+from geolab.locators.planet import PlaNet, PlaNetConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
     from geolab.posterior import Posterior
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Answers of one fold, by the names that the table prints.
-
-    Attributes
-    ----------
-    points : dict of str to ndarray, shape (Q, 2)
-        Degrees; NaN for a query that could not be read. The last entry is the main one.
-    seconds : dict of str to float
-    failures : dict of str to str
-        Query id to reason.
-    """
-
-    points: dict[str, np.ndarray] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
 
 
 class Locator(Protocol):
@@ -135,8 +123,39 @@ def fit_im2gps(
     return Im2GPSSystem(base, index_row, few_neighbours(n_smallest))
 
 
-SYSTEMS: dict[str, Callable[[Dataset, int, int], System]] = {"im2gps": fit_im2gps}
-"""Fits a system on (references, seed, size of the smallest fold)."""
+SYSTEMS = ("im2gps", *CELL_SYSTEMS)
+"""Names for ``--locator``."""
+
+
+def named_systems(wanted: str) -> tuple[str, ...]:
+    """Systems of an option: one name, several with commas, or "all".
+
+    Raises
+    ------
+    ValueError
+        If there is no such system.
+
+    Examples
+    --------
+    >>> named_systems("planet,knn"), len(named_systems("all"))
+    (('planet', 'knn'), 6)
+    """
+    names = SYSTEMS if wanted == "all" else tuple(dict.fromkeys(wanted.split(",")))
+    for name in names:
+        if name not in SYSTEMS:
+            raise ValueError(f"no locator {name!r}; there are: {', '.join(SYSTEMS)}, or all")
+    return names
+
+
+def fit_systems(wanted: str, references: Dataset, seed: int, n_smallest: int) -> Sequence[System]:
+    """Let systems see their references; `n_smallest` is the smallest fold's number of them."""
+    names, fitted = named_systems(wanted), []
+    if "im2gps" in names:
+        fitted.append(fit_im2gps(references, seed, n_smallest))
+    learnt = [name for name in CELL_SYSTEMS if name in names]
+    if learnt:
+        fitted.append(fit_cell_systems(learnt, references, seed))
+    return fitted
 
 
 def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
@@ -145,9 +164,25 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
     Raises
     ------
     ValueError
-        If there is no such locator.
+        If there is no such locator, or it needs more than single photos.
     """
-    if name not in SYSTEMS:
-        raise ValueError(f"no locator {name!r}; there are: {', '.join(SYSTEMS)}")
-    k = few_neighbours(len(references))
-    return Im2GPS(Im2GPSConfig(answer="modes", k=k, seed=seed)).fit(references)
+    if name == "im2gps":
+        k = few_neighbours(len(references))
+        return Im2GPS(Im2GPSConfig(answer="modes", k=k, seed=seed)).fit(references)
+    network = PlaNetConfig(train=training_for(len(references), seed))
+    if name == "planet":
+        return PlaNet(network).fit(references)
+    if name == "cplanet":
+        return CPlaNet(CPlaNetConfig(first=network)).fit(references)
+    if name == "isn":
+        kind = "routed" if "scene" in references.column_names else "base"
+        return ISN(ISNConfig(kind=kind, network=replace(network, crops=5))).fit(references)
+    if name == "knn":
+        encoder = PlaNet(network).fit(references)
+        k = min(KnnDensityConfig().k, len(references))
+        return KnnDensity(encoder, KnnDensityConfig(k=k)).fit(references)
+    raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
+
+
+SINGLE = tuple(name for name in SYSTEMS if name != "album")
+"""Locators that answer for one photo alone."""

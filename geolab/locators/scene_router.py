@@ -1,0 +1,36 @@
+"""A scene classifier on frozen embeddings, for data that bring their own scene labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from geolab.locators.scenes import SCENES
+from geolab.training import Batch, TrainConfig, train
+
+Router = Callable[[Tensor], Tensor]
+"""Embeddings (N, D) to probabilities of `SCENES` (N, 3)."""
+
+
+def fit_router(features: Tensor, scenes: Tensor, config: TrainConfig) -> Router:
+    """Learn a softmax over scenes (N,), -1 where unknown, on frozen embeddings (N, D)."""
+    known = (scenes >= 0).nonzero()[:, 0]
+    torch.manual_seed(config.seed)
+    head = torch.nn.Linear(features.shape[1], len(SCENES))
+
+    def loss(model: torch.nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        rows = known[batch.rows]
+        scores = model(features[rows].to(model.weight.device))
+        return F.cross_entropy(scores, scenes[rows].to(scores.device), reduction="sum"), len(rows)
+
+    train(head, len(known), loss, replace(config, epochs=20, batch_size=256, lr=1e-2))
+
+    @torch.no_grad()
+    def router(embedding: Tensor) -> Tensor:
+        return head(embedding.to(head.weight.device)).softmax(-1).cpu()
+
+    return router

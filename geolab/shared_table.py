@@ -1,0 +1,126 @@
+"""The table that grows from notebook to notebook: one frozen list of photos, a row a system.
+
+    row = shared_table.score("PlaNet, mean", posterior, test, cost=Cost(seconds, weights))
+    shared_table.show([row])     # with the rows that earlier notebooks left on the same photos
+
+Intervals resample photographers. Two systems whose difference lies inside the noise are a tie:
+`verdict` says so in words, by the paired interval of the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geolab.data.benchmarks import hash_of
+from geolab.evaluation import Options, evaluate_posterior, group_labels, point_of, truth_of
+from geolab.intervals import Estimate
+from geolab.locators.answered import Cost
+from geolab.metrics import errors_km, paired_difference, uniform_chance_metrics
+from geolab.rows import Row, read_rows
+from geolab.tables import ResultsTable, record, table
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from geolab.posterior import Posterior
+
+UNIFORM = "chance, uniform"
+
+
+def score(
+    system: str,
+    posterior: Posterior,
+    photos: Dataset,
+    *,
+    source: str = "tinyearth",
+    answered: Sequence[int] | None = None,
+    cost: Cost | None = None,
+    options: Options | None = None,
+    **about: Any,
+) -> Row:
+    """Score answers for a test part.
+
+    Parameters
+    ----------
+    system : str
+    posterior : Posterior
+        One answer for each photo, or for the rows `answered`; the others are misses.
+    photos : Dataset
+        The test part of `geolab.data.shared_split`.
+    source : str
+        What was split; "tinyearth" marks the row as synthetic.
+    cost : Cost, optional
+        Adds training time and number of weights as columns.
+    **about
+        Further fields of `Row`, such as ``parameters``.
+    """
+    truth, groups = truth_of(photos), group_labels(photos)[1]
+    row = evaluate_posterior(
+        system,
+        posterior,
+        truth,
+        answered=answered,
+        options=options or Options(),
+        benchmark=f"{source}, shared test",
+        groups=groups,
+        benchmark_hash=hash_of([str(photo) for photo in photos["id"]], truth),
+        synthetic=source == "tinyearth",
+        **about,
+    )
+    return replace(row, metrics=row.metrics | cost_columns(cost))
+
+
+def cost_columns(cost: Cost | None) -> dict[str, Estimate]:
+    """Training time and size as columns of a table."""
+    if cost is None:
+        return {}
+    return {"train_s": Estimate(cost.seconds), "weights_m": Estimate(cost.n_parameters / 1e6)}
+
+
+def show(rows: Iterable[Row]) -> ResultsTable:
+    """Keep rows, and show all that were kept on the same photos, chance first."""
+    held = list(rows)
+    lists = {row.benchmark_hash for row in held}
+    for row in held:  # chance belongs to every list
+        chance = {"metrics": uniform_chance_metrics(), "source": "closed form", "n_groups": 0}
+        none = {"failed": 0, "failures": {}, "note": "", "parameters": {}}
+        held.append(replace(row, system=UNIFORM, seconds=0.0, **chance, **none))
+        break
+    kept = [row for row in read_rows(record(held)) if row.benchmark_hash in lists]
+    return table(sorted(kept, key=lambda row: row.system != UNIFORM))
+
+
+def verdict(
+    one: tuple[str, Posterior],
+    other: tuple[str, Posterior],
+    photos: Dataset,
+    *,
+    figure: str = "within_200",
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> str:
+    """Say in words whether one system beats another on the same photos.
+
+    Parameters
+    ----------
+    one, other : tuple of str and Posterior
+        Names and answers.
+    figure : str
+        As `geolab.metrics.summarise` names it, but for the median.
+
+    Returns
+    -------
+    str
+        With the difference, its 95 % interval, and "tie" where the interval holds 0.
+    """
+    truth, groups = truth_of(photos), group_labels(photos)[1]
+    errors = [errors_km(point_of(posterior), truth) for _, posterior in (one, other)]
+    gap = paired_difference(*errors, groups=groups, n_boot=n_boot, seed=seed)[figure]
+    tie = gap.low <= 0 <= gap.high
+    said = "a tie" if tie else ("better" if gap.value > 0 else "worse")
+    ends = f"{gap.value:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]"
+    return f"{one[0]} against {other[0]}, {figure}: {ends}, {said}, n = {np.size(errors[0])}"
