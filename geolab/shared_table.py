@@ -9,8 +9,10 @@ Intervals resample photographers. Two systems whose difference lies inside the n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,8 +92,16 @@ def show(rows: Iterable[Row]) -> ResultsTable:
         none = {"failed": 0, "failures": {}, "note": "", "parameters": {}}
         held.append(replace(row, system=UNIFORM, seconds=0.0, **chance, **none))
         break
-    kept = [row for row in read_rows(record(held)) if row.benchmark_hash in lists]
-    return table(sorted(kept, key=lambda row: row.system != UNIFORM))
+    mine = read_rows(record(held))
+    kept = {(r.system, r.benchmark): r for r in [*_earlier(), *mine] if r.benchmark_hash in lists}
+    return table(sorted(kept.values(), key=lambda row: row.system != UNIFORM))
+
+
+def _earlier() -> list[Row]:
+    """Rows that other notebooks of this build left, in their order."""
+    folder = os.environ.get("GEOLAB_COURSE_ROWS")
+    found = sorted(Path(folder).glob("*.json")) if folder else []
+    return [row for path in found for row in read_rows(path)]
 
 
 def verdict(

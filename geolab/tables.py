@@ -87,7 +87,7 @@ def _published_row(line: dict[str, str]) -> Row:
         benchmark=line["benchmark"],
         n=int(line["n"] or 0),
         failed=0,
-        metrics={name: Estimate(float(line[name])) for name in COLUMNS if line[name]},
+        metrics={name: Estimate(float(line[name])) for name in COLUMNS if line.get(name)},
         parameters={"year": int(line["year"])},
         source=line["source"],
         verified=line["verified"],
@@ -229,6 +229,15 @@ def print_table(rows: Iterable[Row], *, width: int = 100) -> None:
 def results_path() -> Path:
     """Where `record` keeps rows: results.json in $GEOLAB_COURSE_OUT, or in build/course."""
     return Path(os.environ.get("GEOLAB_COURSE_OUT") or Path("build") / "course") / "results.json"
+
+
+def models_folder() -> Path:
+    """Where notebooks keep what they trained, so that the next one need not train it again.
+
+    "models" beside `results_path`; while ``geolab course`` runs, one folder for all notebooks of
+    the build, and another one as soon as the package changes.
+    """
+    return Path(os.environ.get("GEOLAB_COURSE_MODELS") or results_path().parent / "models")
 
 
 def record(rows: Iterable[Row]) -> Path:

@@ -24,7 +24,14 @@ from nbformat import NotebookNode
 
 from geolab.course.index import publish
 from geolab.course.notebook import CourseError, read_notebook, with_preview
-from geolab.course.run import OUT_VARIABLE, Failure, Kernels, execute
+from geolab.course.run import (
+    MODELS_VARIABLE,
+    OUT_VARIABLE,
+    ROWS_VARIABLE,
+    Failure,
+    Kernels,
+    execute,
+)
 from geolab.course.scrub import path_scrubber, scrub_outputs
 from geolab.course.state import Entry, read_entry, rows_path, save_run
 
@@ -166,7 +173,7 @@ def _build_one(
     error = execute(
         nb,
         cwd=path.resolve().parent,
-        env=_kernel_env(staging, options.jobs),
+        env=_kernel_env(staging, out.resolve(), options.jobs),
         log=staging / ".kernel.log",
         timeout=options.timeout,
         kernels=kernels,
@@ -179,12 +186,23 @@ def _build_one(
     return Outcome(_keep(nb, entry, former, staging, out), fresh=True)
 
 
-def _kernel_env(staging: Path, jobs: int) -> dict[str, str]:
+def _kernel_env(staging: Path, out: Path, jobs: int) -> dict[str, str]:
     env = {OUT_VARIABLE: str(staging), "IPYTHONDIR": str(staging / ".ipython")}
+    env[MODELS_VARIABLE] = str(_models(out))
+    env[ROWS_VARIABLE] = str(rows_path("any", out).parent)
     if jobs > 1:
         share = str(max(1, (os.cpu_count() or 1) // jobs))
         env |= {name: share for name in _THREADS if name not in os.environ}
     return env
+
+
+def _models(out: Path) -> Path:
+    """Folder of trained networks for this state of the package; those of other states go."""
+    folder = out / ".models" / _package_hash()[:12]
+    for old in folder.parent.glob("*"):
+        if old != folder:
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
 
 
 def _keep(nb: NotebookNode, entry: Entry, former: Entry, staging: Path, out: Path) -> Entry:

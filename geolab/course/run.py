@@ -25,6 +25,9 @@ from nbformat import NotebookNode
 OUT_VARIABLE = "GEOLAB_COURSE_OUT"
 """Environment variable that tells a notebook where maps and result rows go. Unset in Jupyter."""
 
+MODELS_VARIABLE, ROWS_VARIABLE = "GEOLAB_COURSE_MODELS", "GEOLAB_COURSE_ROWS"
+"""Folders that all notebooks of a build share: networks trained, rows that others recorded."""
+
 KERNEL_ENV = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONHASHSEED": "0",

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -242,12 +243,16 @@ class AlbumLocator:
         Raises
         ------
         ValueError
-            If the albums do not hold each of the N rows.
+            If the albums do not hold each of the N rows once.
         RuntimeError
             Before `fit`.
         """
-        if albums.n_photos != len(features):
-            raise ValueError(f"albums of {albums.n_photos} photos for {len(features)} embeddings")
+        rows = np.concatenate([*albums.rows, np.empty(0, np.int64)])
+        if not np.array_equal(np.sort(rows), np.arange(len(features))):
+            raise ValueError(
+                f"albums of {len(rows)} photos for {len(features)} embeddings: each row must stand "
+                "in exactly one album"
+            )
         pages = albums.pages(self.config.page)
         if self.config.variant == "average":
             chances = self._averaged(features, pages)

@@ -2,8 +2,8 @@
 
 Vo, Jacobs and Hays, "Revisiting IM2GPS in the deep learning era", ICCV 2017. The released program
 draws the weighted neighbours into a raster of one degree, blurs it, takes the peak, does it again
-at a tenth of a degree around that peak, and at last moves the answer to the first neighbour, in order
-of likeness, within 100 km. The Earth it knows is a rectangle:
+at a tenth of a degree around that peak, and at last moves the answer to the first neighbour, in
+order of likeness, within 100 km. The Earth it knows is a rectangle:
 
 - a degree of longitude is as long at 70 N as at the equator;
 - nothing wraps around: what lies east and west of the 180th meridian are two heaps;
@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 from geolab.metrics import errors_km
 
@@ -61,8 +60,8 @@ def raster2017(latlon: np.ndarray, weights: np.ndarray, *, snap_km: float = 100.
             f"latlon {latlon.shape} and weights {weights.shape}: expected (K, 2), (K,)"
         )
     row, column = _bins(latlon, 1)
-    coarse = _raster(row, column, weights, (180, 360))
-    top, left = _first_peak(_blur(coarse, SIGMA_DEGREES))
+    coarse = _blurred(row, column, weights, 1, (slice(None), slice(None)))
+    top, left = _first_peak(coarse)
     middle = (min(max(top + 1, 21), 159), min(max(left + 1, 21), 339))  # counted from 1
     near = (np.abs(row - middle[0]) <= REACH_DEGREES) & (
         np.abs(column - middle[1]) <= REACH_DEGREES
@@ -82,23 +81,38 @@ def _bins(latlon: np.ndarray, per_degree: int) -> tuple[np.ndarray, np.ndarray]:
     return up[:, 0], up[:, 1]
 
 
-def _raster(
-    row: np.ndarray, column: np.ndarray, weights: np.ndarray, shape: tuple[int, int]
+def _blurred(
+    row: np.ndarray,
+    column: np.ndarray,
+    weights: np.ndarray,
+    per_degree: int,
+    window: tuple[slice, slice],
 ) -> np.ndarray:
-    """Sum of weights in each cell; what has row or column 0 is skipped."""
-    out = np.zeros(shape)
-    held = (row >= 1) & (column >= 1) & (row <= shape[0]) & (column <= shape[1])
-    np.add.at(out, (row[held] - 1, column[held] - 1), weights[held])
-    return out
+    """Rows and columns `window` of the blurred raster; what has row or column 0 is skipped."""
+    held = (row >= 1) & (column >= 1)
+    up = _spread(row[held], 180 * per_degree, per_degree)[:, window[0]]
+    along = _spread(column[held], 360 * per_degree, per_degree)[:, window[1]]
+    return (up * weights[held, None]).T @ along  # (k, R), (k, C) -> (R, C)
 
 
-def _blur(raster: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian cut at two deviations, borders repeated outwards."""
+def _spread(at: np.ndarray, size: int, per_degree: int) -> np.ndarray:
+    """Share of a place in cell `at` (from 1) that each of `size` cells gets on one axis: (k, size).
+
+    A Gaussian cut at two deviations. Borders are repeated outwards: the first and the last cell
+    stand for all that would lie beyond them.
+    """
+    sigma = SIGMA_DEGREES * per_degree
     reach = math.ceil(2 * sigma)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    steps = np.arange(-reach, reach + 1)
+    kernel = np.exp(-0.5 * (steps / sigma) ** 2)
     kernel /= kernel.sum()
-    along = correlate1d(raster, kernel, axis=0, mode="nearest")
-    return correlate1d(along, kernel, axis=1, mode="nearest")
+    gap = at[:, None] - np.arange(1, size + 1)
+    inside = np.abs(gap) <= reach
+    near = gap.clip(-reach, reach) + reach
+    out = np.where(inside, kernel[near], 0.0)
+    below, above = np.cumsum(kernel), np.cumsum(kernel[::-1])[::-1]
+    out = np.where((at[:, None] == 1) & (gap >= -reach), below[near], out)
+    return np.where((at[:, None] == size) & (gap <= reach), above[near], out)
 
 
 def _first_peak(raster: np.ndarray) -> tuple[int, int]:
@@ -113,12 +127,7 @@ def _fine_peak(latlon: np.ndarray, weights: np.ndarray) -> np.ndarray:
     held = (row >= 1) & (column >= 1)
     if not held.any():
         return np.array([1 / FINE - 90, 1 / FINE - 180])  # the maximum of nothing is cell one
-    reach = math.ceil(2 * SIGMA_DEGREES * FINE) + 1  # beyond it all is zero: no need to draw it
-    low = np.maximum([row[held].min() - reach, column[held].min() - reach], 1)
-    high = np.minimum(
-        [row[held].max() + reach, column[held].max() + reach], [180 * FINE, 360 * FINE]
-    )
-    shape = tuple((high - low + 1).tolist())
-    part = _raster(row[held] - low[0] + 1, column[held] - low[1] + 1, weights[held], shape)
-    top, left = _first_peak(_blur(part, SIGMA_DEGREES * FINE))
-    return np.array([(top + low[0]) / FINE - 90, (left + low[1]) / FINE - 180])
+    low = row[held].min() - 1, column[held].min() - 1  # the peak lies among the places
+    window = slice(low[0], row[held].max()), slice(low[1], column[held].max())
+    top, left = _first_peak(_blurred(row, column, weights, FINE, window))
+    return np.array([(top + low[0] + 1) / FINE - 90, (left + low[1] + 1) / FINE - 180])

@@ -14,6 +14,7 @@ from geolab.training import Batch, TrainConfig, train
 
 Router = Callable[[Tensor], Tensor]
 """Embeddings (N, D) to probabilities of `SCENES` (N, 3)."""
+_BATCH, _STEPS = 256, 300
 
 
 def fit_router(features: Tensor, scenes: Tensor, config: TrainConfig) -> Router:
@@ -27,7 +28,9 @@ def fit_router(features: Tensor, scenes: Tensor, config: TrainConfig) -> Router:
         scores = model(features[rows].to(model.weight.device))
         return F.cross_entropy(scores, scenes[rows].to(scores.device), reduction="sum"), len(rows)
 
-    train(head, len(known), loss, replace(config, epochs=20, batch_size=256, lr=1e-2))
+    per_epoch = -(-len(known) // _BATCH) or 1
+    epochs = max(20, -(-_STEPS // per_epoch))  # few photos are few steps an epoch
+    train(head, len(known), loss, replace(config, epochs=epochs, batch_size=_BATCH, lr=1e-2))
 
     @torch.no_grad()
     def router(embedding: Tensor) -> Tensor:

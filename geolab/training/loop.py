@@ -6,18 +6,20 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from geolab.training.config import TrainConfig, autocast_dtype, make_optimizer
 from geolab.training.history import History
 from geolab.training.interrupt import noted_interrupt
-from geolab.training.processes import join, pick_device
+from geolab.training.processes import Processes, join, pick_device
 from geolab.training.run_state import RunState
 from geolab.training.step import Loss, NotFiniteError, Setting, batch_at, explained, one_step
 
@@ -79,19 +81,28 @@ def train(
     device = pick_device(config.device)
     setting = Setting(config, n, join(device), device, autocast_dtype(config, device))
     model.to(device)
-    run = _begin(model, setting, checkpoint, identity, groups)
-    bar = _bar(progress if setting.processes.leads else "", run.step, setting.n_steps)
-    forked = [device] if device.type == "cuda" else []
-    model.train()
-    try:
-        with torch.random.fork_rng(forked):  # steps seed it; the caller's stays as it was
-            _sit(run, loss_fn, setting, validate, name_of, bar)
-    finally:
-        bar.close()
-        model.eval()
+    with _alone(checkpoint, setting.processes):
+        run = _begin(model, setting, checkpoint, identity, groups)
+        bar = _bar(progress if setting.processes.leads else "", run.step, setting.n_steps)
+        forked = [device] if device.type == "cuda" else []
+        model.train()
+        try:
+            with torch.random.fork_rng(forked):  # steps seed it; the caller's stays as it was
+                _sit(run, loss_fn, setting, validate, name_of, bar)
+        finally:
+            bar.close()
+            model.eval()
     if run.best is not None:
         model.load_state_dict(run.best)
     return run.history
+
+
+def _alone(checkpoint: str | os.PathLike | None, processes: Processes) -> AbstractContextManager:
+    """Let one run at a time have a checkpoint: who comes second waits, and finds it finished."""
+    if checkpoint is None or processes.world > 1:
+        return nullcontext()
+    Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(f"{checkpoint}.lock")
 
 
 def _begin(
