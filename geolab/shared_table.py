@@ -22,6 +22,7 @@ from geolab.evaluation import Options, evaluate_posterior, group_labels, point_o
 from geolab.intervals import Estimate
 from geolab.locators.answered import Cost
 from geolab.metrics import errors_km, paired_difference, uniform_chance_metrics
+from geolab.panels import SCREEN
 from geolab.rows import Row, read_rows
 from geolab.tables import ResultsTable, record, table
 
@@ -87,14 +88,14 @@ def show(rows: Iterable[Row]) -> ResultsTable:
     """Keep rows, and show all that were kept on the same photos, chance first."""
     held = list(rows)
     lists = {row.benchmark_hash for row in held}
-    for row in held:  # chance belongs to every list
+    for row in {row.benchmark_hash: row for row in held}.values():  # chance belongs to every list
         chance = {"metrics": uniform_chance_metrics(), "source": "closed form", "n_groups": 0}
         none = {"failed": 0, "failures": {}, "note": "", "parameters": {}}
         held.append(replace(row, system=UNIFORM, seconds=0.0, **chance, **none))
-        break
     mine = read_rows(record(held))
     kept = {(r.system, r.benchmark): r for r in [*_earlier(), *mine] if r.benchmark_hash in lists}
-    return table(sorted(kept.values(), key=lambda row: row.system != UNIFORM))
+    rows = sorted(kept.values(), key=lambda row: row.system != UNIFORM)
+    return table(rows, [name for name in SCREEN if any(name in row.metrics for row in rows)])
 
 
 def _earlier() -> list[Row]:
@@ -130,7 +131,19 @@ def verdict(
     truth, groups = truth_of(photos), group_labels(photos)[1]
     errors = [errors_km(point_of(posterior), truth) for _, posterior in (one, other)]
     gap = paired_difference(*errors, groups=groups, n_boot=n_boot, seed=seed)[figure]
-    tie = gap.low <= 0 <= gap.high
-    said = "a tie" if tie else ("better" if gap.value > 0 else "worse")
+    tie = not (gap.low > 0 or gap.high < 0)  # also where there is no interval
+    gained = (gap.value > 0) != figure.endswith("_km")  # fewer kilometres are better
+    said = "a tie" if tie else ("better" if gained else "worse")
     ends = f"{gap.value:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]"
     return f"{one[0]} against {other[0]}, {figure}: {ends}, {said}, n = {np.size(errors[0])}"
+
+
+def compare(
+    one: tuple[str, Posterior],
+    other: tuple[str, Posterior],
+    photos: Dataset,
+    figures: Sequence[str] = ("within_25", "within_200", "within_750", "within_2500"),
+) -> None:
+    """Print the `verdict` on each figure."""
+    for figure in figures:
+        print(verdict(one, other, photos, figure=figure))

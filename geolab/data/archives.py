@@ -2,7 +2,8 @@
 
 A zip can name members `../../.bashrc` or `/etc/passwd`, hold symbolic links that point outside, or
 hold a few kilobytes that swell to fill the disk. Everything is checked before the first byte is
-written, and the folder gets its final name only when all of it is there.
+written, and the folder gets its final name only when all of it is there. Single members can be
+taken out of a large zip under the same checks.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from geolab.data.errors import DiskFullError, FetchError
-from geolab.data.storage import DISK_FULL, disk_full_message, format_bytes
+from geolab.data.storage import DISK_FULL, disk_full_message, format_bytes, write_atomic
 
 MAX_RATIO = 200  # deflate reaches about 1000:1 on zeros; photos and tables stay far below 200
 RATIO_FROM_BYTES = 10_000_000  # small members may compress well: they do no harm
 MAX_TOTAL_BYTES = 100_000_000_000
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+
+
+class ZipMember(NamedTuple):
+    """A file inside a zip."""
+
+    archive: Path
+    name: str
 
 
 def unpack_zip(
@@ -67,10 +78,8 @@ def unpack_zip(
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise FetchError(
-            f"{archive.name} is not a whole zip file ({error}). Delete {archive} and fetch again."
-        ) from error
+    except DAMAGED as error:
+        raise FetchError(_not_whole(archive, error)) from error
     except OSError as error:
         if error.errno in DISK_FULL:
             raise DiskFullError(disk_full_message(folder, total)) from error
@@ -78,6 +87,36 @@ def unpack_zip(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def unpack_members(
+    archive: str | os.PathLike, names: Sequence[str], folder: str | os.PathLike
+) -> list[Path]:
+    """Unpack some members of a zip into a folder, under their base names.
+
+    What lies there already in full is kept, so a second call costs little.
+
+    Raises
+    ------
+    FetchError
+        As `unpack_zip`, for these members.
+    """
+    archive, folder = Path(archive), Path(folder)
+    targets = [folder / PurePosixPath(name).name for name in names]
+    try:
+        with zipfile.ZipFile(archive) as handle:
+            members = [handle.getinfo(name) for name in names]
+            _check_members(archive.name, members, MAX_TOTAL_BYTES, MAX_RATIO)
+            for member, target in zip(members, targets, strict=True):
+                if not target.is_file() or target.stat().st_size != member.file_size:
+                    write_atomic(target, handle.read(member))
+    except DAMAGED as error:
+        raise FetchError(_not_whole(archive, error)) from error
+    return targets
+
+
+def _not_whole(archive: Path, error: Exception) -> str:
+    return f"{archive.name} is not a whole zip file ({error}). Delete {archive} and fetch again."
 
 
 def _check_members(

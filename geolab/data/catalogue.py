@@ -26,7 +26,7 @@ from geolab.data.errors import ManifestError
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of a manifest."""
+    """One file of a manifest; an optional one is fetched only when asked for by its path."""
 
     path: str
     url: str | None
@@ -36,6 +36,7 @@ class FileEntry:
     split: str | None = None
     unpack: bool = False
     pinned: bool = True
+    optional: bool = False
 
 
 @dataclass(frozen=True)

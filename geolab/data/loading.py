@@ -4,36 +4,44 @@
     load("photos.csv")                   # path, latitude, longitude and what else you have
     load("holiday/")                     # a folder; positions from EXIF, or from its metadata.csv
     load("osv5m", n=500)                 # a fetched data set of the catalogue
+    load("osv5m/train.csv", n=500)       # a copy of OSV-5M: its csv, and zips below images/train
+    load("mp16/mp16.csv")                # IMG_ID, LAT, LON; photos below the csv's folder
 
 The result is a `datasets.Dataset` with `id`, `image` (not decoded until read), `latitude`,
 `longitude` and further columns under OSV-5M's names. A table that is wrong stops at once with the
 line and the fix. A photo that can't be read stays in, and is reported when it is read: it counts as
-a miss. Columns of personal data are dropped; photographers are kept as a code.
+a miss. Columns of personal data are dropped; photographers are kept as a code. How a csv finds its
+photos, zips included, stands in `geolab.data.layouts`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
+from geolab.data.building import PERSONAL, build_photos, photo_id, photographer_code
 from geolab.data.errors import DataError, DataWarning, PhotoError
-from geolab.data.table import MAX_SHOWN, check_ids, read_table
+from geolab.data.layouts import SUFFIXES, list_photos
+from geolab.data.table import MAX_SHOWN
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from geolab.data.catalogue import Manifest
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".heic", ".avif")
-PERSONAL = ("creator_username", "creator_id", "thumb_original_url", "author")
+__all__ = [
+    "PERSONAL",
+    "load",
+    "load_csv",
+    "load_fetched",
+    "load_folder",
+    "photo_id",
+    "photographer_code",
+]
 
 
 def load(
@@ -76,50 +84,38 @@ def load(
         return load_tinyearth(seed=seed, **{k: v for k, v in given.items() if v is not None})
     if size is not None:
         raise DataError("size is for tinyearth; shrink real photos with read_images(..., size=)")
-    return _choose(_load_real(source, split), n, seed)
+    return _load_real(source, split, n, seed)
 
 
-def _load_real(source: str | os.PathLike, split: str) -> Dataset:
+def _load_real(source: str | os.PathLike, split: str, n: int | None, seed: int) -> Dataset:
     from geolab.data.catalogue import list_manifests, load_manifest
 
     path = Path(source)
     if path.is_dir():
-        return load_folder(path)
+        return load_folder(path, n=n, seed=seed)
     if path.suffix.lower() == ".csv":
-        return load_csv(path)
+        return load_csv(path, n=n, seed=seed)
     if str(source) in list_manifests():
-        return load_fetched(load_manifest(str(source)), split)
+        return load_fetched(load_manifest(str(source)), split, n=n, seed=seed)
     raise DataError(
         f"{str(source)!r} is no folder, no .csv file and no data set of the catalogue. "
         f"Fix: check the path, or use one of {', '.join(list_manifests())}"
     )
 
 
-def load_csv(path: str | os.PathLike) -> Dataset:
+def load_csv(path: str | os.PathLike, *, n: int | None = None, seed: int = 0) -> Dataset:
     """Photos listed in a csv; see `geolab.data.table` for its columns.
 
     Raises
     ------
     DataError
-        As `read_table`, and when an image file is absent.
+        As `read_table`, and when photos are absent; see `geolab.data.layouts`.
     """
-    path = Path(path)
-    table = read_table(path, need=("path",))
-    files = [path.parent / name for name in table["path"]]
-    absent = [i for i, file in enumerate(files) if not file.is_file()]
-    if absent:
-        shown = "; ".join(f"line {table.index[i]}: {files[i]}" for i in absent[:MAX_SHOWN])
-        raise DataError(
-            f"{path}: {len(absent)} of {len(files)} image files are absent: {shown}. "
-            "Fix: paths are relative to the csv; correct them or leave the rows out"
-        )
-    if "id" not in table:
-        table["id"] = [photo_id(name) for name in table["path"]]
-        check_ids(table["id"], path)
-    return _build(table.drop(columns="path"), files)
+    listing = list_photos(Path(path))
+    return build_photos(listing.table, listing.files, n, seed)
 
 
-def load_folder(folder: str | os.PathLike) -> Dataset:
+def load_folder(folder: str | os.PathLike, *, n: int | None = None, seed: int = 0) -> Dataset:
     """Photos of a folder and its subfolders.
 
     A `metadata.csv` in the folder gives the positions when it is there; else EXIF does. Photos
@@ -132,7 +128,7 @@ def load_folder(folder: str | os.PathLike) -> Dataset:
     """
     folder = Path(folder)
     if (folder / "metadata.csv").is_file():
-        return load_csv(folder / "metadata.csv")
+        return load_csv(folder / "metadata.csv", n=n, seed=seed)
     files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
     if not files:
         raise DataError(f"{folder}: no photos ({', '.join(SUFFIXES)}). Fix: check the folder")
@@ -151,10 +147,12 @@ def load_folder(folder: str | os.PathLike) -> Dataset:
     if left_out:
         message = f"{folder}: {len(left_out)} of {len(files)} photos left out: {_few(left_out)}"
         warnings.warn(message, DataWarning, stacklevel=2)
-    return _build(pd.DataFrame([row for _, row in rows]), [file for file, _ in rows])
+    return build_photos(pd.DataFrame([row for _, row in rows]), [f for f, _ in rows], n, seed)
 
 
-def load_fetched(manifest: Manifest, split: str = "test") -> Dataset:
+def load_fetched(
+    manifest: Manifest, split: str = "test", *, n: int | None = None, seed: int = 0
+) -> Dataset:
     """Photos of a data set of the catalogue, from the cache: rows whose image is there."""
     from geolab.data.storage import cache_folder
 
@@ -171,21 +169,9 @@ def load_fetched(manifest: Manifest, split: str = "test") -> Dataset:
             f"{manifest.name} is not in the cache ({table_path}). {manifest.terms_note} "
             f'Fix: geolab.data.fetch("{manifest.name}")'
         )
-    if "path" in manifest.columns:
-        photos = load_csv(table_path)
-        _check_count(manifest.name, len(photos), about["rows"])
-        return photos
-    table = read_table(table_path, need=("id",))
-    _check_count(manifest.name, len(table), about["rows"])
-    images = {f.stem: f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES}
-    here = table["id"].isin(set(images))
-    if not here.any():
-        raise DataError(f"{table_path}: none of {len(table)} photos is in {folder}. Fix: fetch one")
-    if not here.all():
-        message = f"{manifest.name}: {here.sum()} of {len(table)} photos are here; using these"
-        warnings.warn(message, DataWarning, stacklevel=2)
-    table = table[here].copy()
-    return _build(table, [images[i] for i in table["id"]])
+    listing = list_photos(table_path)
+    _check_count(manifest.name, listing.n_rows, about["rows"])
+    return build_photos(listing.table, listing.files, n, seed)
 
 
 def _check_count(name: str, n: int, expected: int | None) -> None:
@@ -194,23 +180,6 @@ def _check_count(name: str, n: int, expected: int | None) -> None:
             f"{name}: the table has {n} rows, its manifest says {expected}; say which n you use"
         )
         warnings.warn(message, DataWarning, stacklevel=3)
-
-
-def photo_id(relative_path: str | os.PathLike) -> str:
-    """Stable id of a photo that has none: a hash of its relative path, never the name itself.
-
-    >>> photo_id("trip/IMG_0001.jpg") == photo_id("./trip/IMG_0001.jpg")
-    True
-    """
-    raw = os.fsencode(relative_path).replace(b"\\", b"/").removeprefix(b"./")
-    return hashlib.sha256(b"geolab photo " + raw).hexdigest()[:16]
-
-
-def photographer_code(name: str) -> str:
-    """Stand-in for a photographer's name; "" stays "", a code stays itself."""
-    if not name or re.fullmatch(r"p[0-9a-f]{12}", name):
-        return name
-    return "p" + hashlib.sha256(f"geolab photographer {name}".encode()).hexdigest()[:12]
 
 
 def _row_from_exif(file: Path, folder: Path) -> tuple[dict | None, str]:
@@ -228,47 +197,6 @@ def _row_from_exif(file: Path, folder: Path) -> tuple[dict | None, str]:
         return None, str(error).rpartition(f"{file.name}: ")[2]
     row = {"id": photo_id(file.relative_to(folder)), "latitude": place[0], "longitude": place[1]}
     return {**row, "captured_at": date.isoformat(sep=" ") if date else ""}, ""
-
-
-def _build(table: pd.DataFrame, files: Iterable[Path]) -> Dataset:
-    """Make the data set; personal columns go, photographers become codes."""
-    from datasets import Dataset, Features, Image, Value
-
-    table = table.drop(columns=[c for c in table.columns if c.lower() in PERSONAL])
-    if "photographer" in table:
-        table["photographer"] = [photographer_code(name) for name in table["photographer"]]
-    if "unique_country" in table:
-        known = table["country"] if "country" in table else pd.Series("", index=table.index)
-        table["country"] = known.where(known != "", table["unique_country"])
-    first = ["id", "latitude", "longitude"]
-    columns = {c: table[c].tolist() for c in [*first, *(c for c in table if c not in first)]}
-    kinds = {c: Value(_kind(table[c])) for c in columns}
-    columns["image"] = [_image_cell(file) for file in files]
-    order = ["id", "image", *(c for c in columns if c not in ("id", "image"))]
-    features = Features({c: Image() if c == "image" else kinds[c] for c in order})
-    return Dataset.from_dict({c: columns[c] for c in order}, features=features)
-
-
-def _kind(column: pd.Series) -> str:
-    return "float64" if np.issubdtype(np.asarray(column).dtype, np.floating) else "string"
-
-
-def _image_cell(file: Path) -> dict[str, str | bytes | None]:
-    name = os.path.abspath(file)
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:  # Arrow holds UTF-8 only: keep the photo, not its name
-        return {"path": None, "bytes": file.read_bytes()}
-    return {"path": name, "bytes": None}
-
-
-def _choose(photos: Dataset, n: int | None, seed: int) -> Dataset:
-    if n is None:
-        return photos
-    if not 1 <= n <= len(photos):
-        raise DataError(f"n = {n}, but there are {len(photos)} photos. Fix: n in 1..{len(photos)}")
-    rows = np.random.default_rng(seed).permutation(len(photos))[:n]
-    return photos.select(np.sort(rows))
 
 
 def _few(items: list[str]) -> str:

@@ -44,7 +44,8 @@ def fetch(
     name
         As for `load_manifest`.
     files
-        Paths or patterns (``"images/test/*"``) of the files wanted; all when None.
+        Paths or patterns (``"images/test/*"``) of the files wanted; all when None, but for those
+        that the manifest calls optional (large ones, such as a training split).
     progress
         Show a bar while downloading.
 
@@ -91,7 +92,7 @@ def cached(name: str | os.PathLike) -> Path | None:
 
 def _select(manifest: Manifest, files: str | Sequence[str] | None) -> list[FileEntry]:
     if files is None:
-        return list(manifest.files)
+        return [entry for entry in manifest.files if not entry.optional]
     patterns = [files] if isinstance(files, str) else list(files)
     chosen = []
     for pattern in patterns:

@@ -1,9 +1,9 @@
 """Read a csv of photos or places, and refuse it with the row and the fix when it is wrong.
 
 Column names are matched without regard to case: `latitude` or `lat`; `longitude`, `lon`, `lng` or
-`long`; for the photo `path`, `image`, `file_name`, `filename` or `file`, relative to the csv. All
-else is kept under its own name, as text exactly as written ("NA" is Namibia, and `8e10` may be a
-cell), except OSV-5M's numeric columns, which become numbers.
+`long`; for the photo `path`, `image`, `file_name`, `filename`, `file` or `IMG_ID`, relative to the
+csv. All else is kept under its own name, as text exactly as written ("NA" is Namibia, and `8e10`
+may be a cell), except OSV-5M's numeric columns, which become numbers.
 
 Line numbers in messages are lines of the file as a text editor counts them.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from geolab.data.errors import DataError
 ALIASES = {
     "latitude": ("latitude", "lat"),
     "longitude": ("longitude", "lon", "lng", "long"),
-    "path": ("path", "image", "file_name", "filename", "file"),
+    "path": ("path", "image", "file_name", "filename", "file", "img_id"),
     "id": ("id",),
     "photographer": ("photographer",),
     "country": ("country",),
@@ -32,7 +32,12 @@ NUMERIC = ("land_cover", "road_index", "drive_side", "climate", "soil", "dist_se
 MAX_SHOWN = 5
 
 
-def read_table(path: str | os.PathLike, *, need: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: str | os.PathLike,
+    *,
+    need: Sequence[str] = (),
+    only_ids: Container[str] | None = None,
+) -> pd.DataFrame:
     """Read and check a csv.
 
     Parameters
@@ -41,12 +46,14 @@ def read_table(path: str | os.PathLike, *, need: Sequence[str] = ()) -> pd.DataF
         UTF-8, comma-separated, with a header.
     need
         Columns, by their first name in the aliases, that must be there besides the coordinates.
+    only_ids
+        Pass over rows with another `id`, unchecked; the result may then be empty.
 
     Returns
     -------
     DataFrame
         Renamed columns; `latitude` and `longitude` float64 degrees, checked; all else text. The
-        index holds line numbers of the file.
+        index holds line numbers of the file, `attrs["n_rows"]` how many rows that has.
 
     Raises
     ------
@@ -54,10 +61,10 @@ def read_table(path: str | os.PathLike, *, need: Sequence[str] = ()) -> pd.DataF
         Missing file or column, bad encoding, bad coordinate, duplicate id.
     """
     path = Path(path)
-    table = _read_text(path)
+    table, n_rows = _read_text(path, only_ids)
     _check_columns(table, path, ("latitude", "longitude", *need))
     table = table.rename(columns=_renames(table.columns))
-    if table.empty:
+    if not n_rows:
         raise DataError(f"{path}: a header but no rows. Fix: add a row for each photo")
     for axis, limit in (("latitude", 90), ("longitude", 180)):
         table[axis] = _numbers(table[axis], path, axis)
@@ -67,7 +74,16 @@ def read_table(path: str | os.PathLike, *, need: Sequence[str] = ()) -> pd.DataF
         check_ids(table["id"], path)
     for column in [c for c in table.columns if c in NUMERIC]:
         table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
+    table.attrs["n_rows"] = n_rows
     return table
+
+
+def header_names(path: str | os.PathLike) -> set[str]:
+    """Names of a csv's columns, in lower case; empty when there is no such file or header."""
+    if not Path(path).is_file():
+        return set()
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
+        return {name.strip().lower() for name in next(csv.reader(handle), [])}
 
 
 def check_ids(ids: pd.Series, path: Path) -> None:
@@ -85,19 +101,22 @@ def check_ids(ids: pd.Series, path: Path) -> None:
         )
 
 
-def _read_text(path: Path) -> pd.DataFrame:
-    """All fields as text; the index holds the line on which each record begins."""
-    records, lines = [], []
+def _read_text(path: Path, only_ids: Container[str] | None) -> tuple[pd.DataFrame, int]:
+    """All fields as text, indexed by the line on which a record begins; and rows in the file."""
+    records, lines, n_rows = [], [], 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, strict=True)
             header = next(reader, [])
+            id_at = _id_column(header) if only_ids is not None else None
             begins = reader.line_num + 1
             for record in reader:
                 if any(field.strip() for field in record):
                     _check_width(record, header, path, begins)
-                    records.append(record)
-                    lines.append(begins)
+                    n_rows += 1
+                    if id_at is None or record[id_at] in only_ids:
+                        records.append(record)
+                        lines.append(begins)
                 begins = reader.line_num + 1
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file. Fix: check the path") from error
@@ -109,7 +128,14 @@ def _read_text(path: Path) -> pd.DataFrame:
         ) from error
     if not header:
         raise DataError(f"{path}: empty. Fix: a csv needs a header line and rows")
-    return pd.DataFrame(records, columns=pd.Index(header, dtype=object), index=lines, dtype=object)
+    columns = pd.Index(header, dtype=object)
+    table = pd.DataFrame(records, columns=columns, index=lines, dtype=object)
+    return table, n_rows
+
+
+def _id_column(header: Sequence[str]) -> int | None:
+    lowered = [name.strip().lower() for name in header]
+    return lowered.index("id") if "id" in lowered else None
 
 
 def _check_width(record: Sequence[str], header: Sequence[str], path: Path, line: int) -> None:

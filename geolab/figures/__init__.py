@@ -2,8 +2,8 @@
 
 - `style`, `STYLE`, `save_figure`: the look, and files that are atomic and free of metadata.
 - `photo_grid`, `neighbour_strips`: photographs.
-- `accuracy_curve`, `threshold_bars`, `size_curve`, `leave_one_out`, `calibration_plot`,
-  `table_figure`: results.
+- `accuracy_curve`, `threshold_bars`, `size_curve`, `sweep_curve`, `leave_one_out`,
+  `calibration_plot`, `table_figure`: results.
 """
 
 from geolab.figures.charts import (
@@ -15,6 +15,7 @@ from geolab.figures.charts import (
 )
 from geolab.figures.photos import neighbour_strips, photo_grid, place_names
 from geolab.figures.style import STYLE, save_figure, style, styled, titled
+from geolab.figures.sweeps import sweep_curve
 from geolab.figures.table import table_figure
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "size_curve",
     "style",
     "styled",
+    "sweep_curve",
     "table_figure",
     "threshold_bars",
     "titled",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,7 +126,8 @@ def _seconds(times: Sequence[object]) -> np.ndarray:
     """Times as seconds since 1970, NaN where there is none: (N,) float64."""
     held = pd.Series(list(times), dtype=object)
     numbers = pd.to_numeric(held, errors="coerce")  # OSV-5M writes epoch milliseconds
-    texts = held.map(lambda t: t if isinstance(t, str) else "").where(numbers.isna(), "")
+    texts = held.map(lambda t: t.isoformat() if isinstance(t, date) else t)
+    texts = texts.map(lambda t: t if isinstance(t, str) else "").where(numbers.isna(), "")
     texts = texts.str.replace(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", regex=True)  # EXIF
     parsed = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
     seconds = (parsed - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(seconds=1)

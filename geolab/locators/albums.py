@@ -88,11 +88,11 @@ class AlbumConfig:
     variant: Variant = "repeated"
     shift: int = 1
     page: int | None = None
-    hidden: int = 256
+    hidden: int = 128
     dropout: float = 0.3
     answer: Literal["mean", "centre"] = "mean"
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(epochs=20, batch_size=32, lr=3e-3, clip_norm=1.0)
+        default_factory=lambda: TrainConfig(epochs=12, batch_size=32, lr=2e-3, clip_norm=1.0)
     )
 
     def __post_init__(self) -> None:
@@ -235,7 +235,8 @@ class AlbumLocator:
     def locate(self, images: Sequence[Image.Image]) -> Posterior:
         """Answer for each image; together they are one album, in the order given."""
         features = self.single.embed(images)
-        return self.locate_features(features, Albums((torch.arange(len(images)).numpy(),)))
+        album = Albums((np.arange(len(images)),) if len(images) else ())
+        return self.locate_features(features, album)
 
     def locate_features(self, features: Tensor, albums: Albums) -> Posterior:
         """Answer for each of N embeddings: (N, D) -> Posterior over the cells.

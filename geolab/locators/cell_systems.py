@@ -44,7 +44,7 @@ def training_for(n_photos: int, seed: int) -> TrainConfig:
     Examples
     --------
     >>> training_for(15_000, 0).epochs, training_for(290, 0).epochs
-    (10, 30)
+    (9, 30)
     """
     few = round(_STEPS * CPU_TRAINING.batch_size / max(1, n_photos))
     return replace(CPU_TRAINING, epochs=min(30, max(CPU_TRAINING.epochs, few)), seed=seed)
@@ -154,15 +154,15 @@ class _Fold:
         train = replace(CPlaNetConfig().train, seed=self.first.config.train.seed)
         config = CPlaNetConfig(first=self.first.config, train=train)
         fitted = CPlaNet(config).fit_pixels(self.pixels, self.places, first=self.first)
-        weights = sum(p.numel() for p in fitted.model.parameters())
         for rule in ("sum", "log"):
-            self.say(fitted.scored(rule), "locate_pixels", fitted.seconds, weights)
+            self.say(fitted.scored(rule), "locate_pixels", fitted.seconds, fitted.n_parameters)
 
     def isn(self) -> None:
         """One network with and without the product; three networks where scenes are known."""
         scenes = torch.full((len(self.places),), -1)
         if "scene" in self.train.column_names:
-            scenes = scene_labels(list(self.train["scene"]))
+            labels = scene_labels(list(self.train["scene"]))
+            scenes = labels.where(self.pixels.good, -1)
         config = ISNConfig(kind="base", network=replace(self.first.config, crops=5))
         base = ISN(config).fit_pixels(self.pixels, self.places, scenes)
         kinds = [base.scored("fine"), base]

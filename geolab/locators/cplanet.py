@@ -112,6 +112,11 @@ class CPlaNet:
         """For tables."""
         return f"CPlaNet, {1 + len(self.config.mixes)} sets, {self.config.rule}"
 
+    @property
+    def n_parameters(self) -> int:
+        """Weights of the network with all partitions."""
+        return sum(p.numel() for p in self._fitted().parameters())
+
     def fit(self, photos: Dataset, *, checkpoint: str | os.PathLike | None = None) -> CPlaNet:
         """Train PlaNet, cross its partition with the merged ones, learn them all."""
         first = PlaNet(self.config.first)

@@ -18,10 +18,9 @@ routed     three, tuned from the base, and a router (step 5)
 scene head one with a fourth softmax for the scene, the paper's multi-task variant
 ========== =======================================================================================
 
-The paper's router is a Places365 network; `scenes_from_places` turns its 365 probabilities into
-three, and ``router=`` takes any such function. Without one, a softmax on the base network's
-embedding learns the column ``scene``. The paper's threshold for "belongs to a scene", 0.3, is
-recalled, not checked.
+The paper's router is a Places365 network: `geolab.locators.places365` builds it, and ``router=``
+takes it or any other. Without one, a softmax on the base network's embedding learns the column
+``scene``. The paper's threshold for "belongs to a scene", 0.3, is recalled, not checked.
 """
 
 from __future__ import annotations
@@ -43,7 +42,6 @@ from geolab.locators.baselines import places_of
 from geolab.locators.cell_classifier import (
     CellClassifier,
     Pixels,
-    embed,
     fit_classifier,
     probabilities,
     read_pixels,
@@ -51,7 +49,7 @@ from geolab.locators.cell_classifier import (
 from geolab.locators.hierarchy_scores import hierarchy_scores
 from geolab.locators.planet import PlaNetConfig
 from geolab.locators.scene_router import Router, fit_router
-from geolab.locators.scenes import SCENES, check_probabilities, scene_labels
+from geolab.locators.scenes import SCENES, check_probabilities, require_scenes, scene_labels
 from geolab.posterior import Posterior
 from geolab.training import History, TrainConfig
 
@@ -115,7 +113,7 @@ class ISN:
     base: CellClassifier
 
     def __init__(self, config: ISNConfig = ISNConfig(), router: Router | None = None) -> None:
-        self.config, self._router = config, router
+        self.config, self._given, self._router = config, router, router
         self.experts: list[CellClassifier] = []
         self.histories: list[History] = []
         self.unreadable: dict[str, str] = {}
@@ -139,12 +137,12 @@ class ISN:
     def fit(
         self, photos: Dataset, *, checkpoint: str | os.PathLike | None = None, progress: str = ""
     ) -> ISN:
-        """Cut the Earth three times and learn; photos need a column ``scene`` unless kind is base.
+        """Cut the Earth three times and learn; a column ``scene`` says what the scenes are.
 
         Raises
         ------
         ValueError
-            If scenes are needed and the column is missing or holds something else.
+            If scenes are to be learnt and the column is missing or holds something else.
         """
         scenes = torch.full((len(photos),), -1)
         if "scene" in photos.column_names:
@@ -164,11 +162,8 @@ class ISN:
     ) -> ISN:
         """As `fit`, on photos read before: places (N, 2) degrees, scenes (N,) int64 or -1."""
         config, self.unreadable = self.config, pixels.unreadable
-        if config.kind != "base" and (scenes < 0).all():
-            raise ValueError(
-                f"kind {config.kind!r} needs photos with a scene; none has one. Fix: add a column "
-                "'scene' (indoor, natural, urban), or take kind='base'"
-            )
+        self.experts, self._router = [], self._given  # what an earlier fit learnt is of no use
+        require_scenes(scenes.where(pixels.good, -1), config.kind, self._router)
         limits = [scaled(len(places), preset) for preset in PRESETS]
         self.hierarchy = Hierarchy.fit(places[pixels.good], limits)
         targets = [part.assign(places).where(pixels.good, -1) for part in self._partitions]
@@ -193,6 +188,7 @@ class ISN:
     ) -> ISN:
         """Return the routed variant of a fitted base network; the base itself stays."""
         other = ISN(replace(self.config, kind="routed"), self._router)
+        require_scenes(scenes.where(pixels.good, -1), "routed", self._router)
         other.hierarchy, other.base = self.hierarchy, self.base
         other.histories, other.unreadable = list(self.histories), self.unreadable
         targets = [part.assign(places).where(pixels.good, -1) for part in self._partitions]
@@ -228,10 +224,10 @@ class ISN:
         how: dict,
     ) -> None:
         """Learn the router, and tune one copy of the base for each scene."""
-        features = embed(self.base, pixels.values)
         if self._router is None:
-            self._router = fit_router(features, scenes.where(pixels.good, -1), self.config.tune)
-        likely = self._router(features) >= self.config.threshold
+            known = scenes.where(pixels.good, -1)
+            self._router = fit_router(self.base, pixels.values, known, self.config.tune)
+        likely = self._router(pixels.values) >= self.config.threshold
         likely[scenes >= 0] = F.one_hot(scenes[scenes >= 0], len(SCENES)).bool()
         for number, scene in enumerate(SCENES):
             expert = copy.deepcopy(self.base)
@@ -286,7 +282,7 @@ class ISN:
             return probabilities(self._fitted(), pixels)[3]
         if self._router is None:
             raise RuntimeError("kind='base' knows no scenes: fit kind='routed' or 'scene head'")
-        chances = self._router(embed(self._fitted(), pixels))
+        chances = self._router(pixels)
         check_probabilities(chances, "router")
         return chances
 

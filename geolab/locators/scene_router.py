@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from geolab.locators.cell_classifier import CellClassifier, embed
 from geolab.locators.scenes import SCENES
 from geolab.training import Batch, TrainConfig, train
 
 Router = Callable[[Tensor], Tensor]
-"""Embeddings (N, D) to probabilities of `SCENES` (N, 3)."""
+"""Pixels (N, 3, S, S) of uint8 to probabilities of `SCENES` (N, 3)."""
 _BATCH, _STEPS = 256, 300
 
 
-def fit_router(features: Tensor, scenes: Tensor, config: TrainConfig) -> Router:
-    """Learn a softmax over scenes (N,), -1 where unknown, on frozen embeddings (N, D)."""
+def fit_router(base: CellClassifier, pixels: Tensor, scenes: Tensor, config: TrainConfig) -> Router:
+    """Learn a softmax over scenes (N,), -1 where unknown, on the embeddings of a frozen network."""
+    features = embed(base, pixels)
     known = (scenes >= 0).nonzero()[:, 0]
     torch.manual_seed(config.seed)
     head = torch.nn.Linear(features.shape[1], len(SCENES))
@@ -33,7 +35,7 @@ def fit_router(features: Tensor, scenes: Tensor, config: TrainConfig) -> Router:
     train(head, len(known), loss, replace(config, epochs=epochs, batch_size=_BATCH, lr=1e-2))
 
     @torch.no_grad()
-    def router(embedding: Tensor) -> Tensor:
-        return head(embedding.to(head.weight.device)).softmax(-1).cpu()
+    def router(asked: Tensor) -> Tensor:
+        return head(embed(base, asked).to(head.weight.device)).softmax(-1).cpu()
 
     return router

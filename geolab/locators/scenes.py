@@ -45,6 +45,22 @@ def scene_labels(values: Sequence[object]) -> Tensor:
     return torch.tensor([number[value] for value in values], dtype=torch.int64)
 
 
+def require_scenes(scenes: Tensor, kind: str, router: object = None) -> None:
+    """Refuse scenes (N,) of which none is known, where a network of this kind learns them.
+
+    Raises
+    ------
+    ValueError
+        For kind "scene head", and for "routed" without a router that knows scenes already.
+    """
+    learns = kind == "scene head" or (kind == "routed" and router is None)
+    if learns and not (scenes >= 0).any():
+        raise ValueError(
+            f"kind {kind!r} needs photos with a scene; none has one. Fix: add a column "
+            "'scene' (indoor, natural, urban), or take kind='base'"
+        )
+
+
 def scenes_from_places(probabilities: Tensor, membership: Tensor) -> Tensor:
     """Group scene probabilities.
 

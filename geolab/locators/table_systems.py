@@ -179,7 +179,7 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
         return ISN(ISNConfig(kind=kind, network=replace(network, crops=5))).fit(references)
     if name == "knn":
         encoder = PlaNet(network).fit(references)
-        k = min(KnnDensityConfig().k, len(references))
+        k = min(KnnDensityConfig().k, len(references) - len(encoder.unreadable))
         return KnnDensity(encoder, KnnDensityConfig(k=k)).fit(references)
     raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import datasets
 import numpy as np
 import pytest
@@ -36,6 +38,15 @@ def test_exif_iso_and_epoch_milliseconds_are_one_clock():
     # 1577880000000 ms is noon of 2020-01-01, UTC.
     times = ["2020:01:01 12:30:00", 1577880000000, "2020-01-01T11:59:59Z", "1577880001000"]
     assert lists(albums_from(["a"] * 4, times)) == [[2, 1, 3, 0]]
+
+
+def test_exif_dates_are_year_month_day():
+    assert lists(albums_from(["a", "a"], ["2020:03:02 10:00:00", "2020-02-20"])) == [[1, 0]]
+
+
+def test_times_may_be_datetimes():
+    times = [datetime(2020, 1, 2), datetime(2020, 1, 1), "2020-01-01T12:00:00"]
+    assert lists(albums_from(["a"] * 3, times)) == [[1, 2, 0]]
 
 
 def test_a_zone_counts():

@@ -53,7 +53,9 @@ def test_logits_and_half_empty_tables_are_refused():
     with pytest.raises(ValueError, match="smallest entry is -1"):  # sums to one, all the same
         scenes_from_places(torch.tensor([[1.0, -1, 1]]), membership)
     with pytest.raises(ValueError, match="scene 1 belongs to no group"):
-        scenes_from_places(torch.tensor([[1.0, 0, 0]]), torch.tensor([[1.0, 0, 0], [0] * 3, [1] * 3]))
+        scenes_from_places(
+            torch.tensor([[1.0, 0, 0]]), torch.tensor([[1.0, 0, 0], [0] * 3, [1] * 3])
+        )
     with pytest.raises(ValueError, match=r"expected \(N, S\) and \(S, 3\)"):
         scenes_from_places(torch.ones(1, 1), membership)
 
