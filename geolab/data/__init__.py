@@ -10,6 +10,7 @@
 | module | what for |
 | --- | --- |
 | `loading` | one kind of table from TinyEarth, a folder, a csv or a fetched data set |
+| `layouts` | how a csv finds its photos: by path, by IMG_ID (MP-16), by id and in zips (OSV-5M) |
 | `photos`, `exif` | decode safely, read place and date, write copies without either |
 | `splits` | train and test that share no place and no photographer |
 | `shared` | the one split that all systems of the course are compared on |

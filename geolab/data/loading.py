@@ -167,11 +167,18 @@ def load_fetched(
     if not table_path.is_file():
         raise DataError(
             f"{manifest.name} is not in the cache ({table_path}). {manifest.terms_note} "
-            f'Fix: geolab.data.fetch("{manifest.name}")'
+            f"Fix: {_fetch_line(manifest, split)}"
         )
     listing = list_photos(table_path)
     _check_count(manifest.name, listing.n_rows, about["rows"])
     return build_photos(listing.table, listing.files, n, seed)
+
+
+def _fetch_line(manifest: Manifest, split: str) -> str:
+    """What to type; optional files are fetched only by name."""
+    wanted = [entry.path for entry in manifest.files if entry.split == split and entry.optional]
+    files = f", files={wanted}" if wanted else ""
+    return f'geolab.data.fetch("{manifest.name}"{files})'
 
 
 def _check_count(name: str, n: int, expected: int | None) -> None:
