@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from geolab.data.errors import DataError
+from geolab.locators.cell_classifier import CellClassifier
 from geolab.locators.scene_router import fit_router
 from geolab.locators.scenes import (
     N_PLACES,
@@ -94,15 +95,27 @@ def test_a_wrong_sheet_is_named_with_what_is_wrong(tmp_path):
         read_membership(tmp_path / "empty.csv")
 
 
+class MeanColour(torch.nn.Module):
+    """Trunk whose embedding is the mean of each channel."""
+
+    dim = 3
+
+    def forward(self, pixels):
+        """(B, 3, S, S) -> (B, 3)."""
+        return pixels.float().mean((2, 3)) / 64
+
+
 def test_a_router_learns_scenes_and_leaves_unknown_ones_out():
     generator = torch.Generator().manual_seed(1)
     scenes = torch.arange(90) % 3
-    features = torch.eye(3)[scenes] * 3 + 0.1 * torch.randn(90, 3, generator=generator)
+    noise = torch.randint(0, 20, (90, 3, 4, 4), generator=generator)
+    pixels = (torch.eye(3)[scenes][..., None, None] * 200 + noise).to(torch.uint8)
     taught = scenes.clone()
     taught[45:] = -1
-    # Unknown rows would teach nonsense: they carry another scene's features.
-    misleading = torch.cat([features[:45], features[45:].flip(1)])
-    router = fit_router(misleading, taught, TrainConfig(device="cpu", batch_size=16, lr=1e-2))
-    said = router(features)
+    # Unknown rows would teach nonsense: they carry another scene's colours.
+    misleading = torch.cat([pixels[:45], pixels[45:].flip(1)])
+    base = CellClassifier(MeanColour(), [2])
+    router = fit_router(base, misleading, taught, TrainConfig(device="cpu", batch_size=16))
+    said = router(pixels)
     check_probabilities(said, "router")
     assert (said.argmax(1) == scenes).float().mean() > 0.9
