@@ -30,6 +30,9 @@ COLUMNS = {
 }
 """Figures in the order of a table, with their headings."""
 
+COSTS = ("train_s", "weights_m")
+"""What a system took to train, beside what it reached."""
+
 SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region"))
 """What fits a screen of 100 characters; files and notebooks have all columns."""
 

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 from geolab.intervals import Estimate
 from geolab.panels import (
     COLUMNS,
+    COSTS,
     SCREEN,
     Panel,
     count,
@@ -222,7 +223,8 @@ def print_table(rows: Iterable[Row], *, width: int = 100) -> None:
     held = tuple(rows)
     columns = [name for name in SCREEN if any(name in row.metrics for row in held)]
     console = Console()
-    console.width = max(width, console.width)
+    costs = sum(name in columns for name in COSTS)  # a column that does not fit would be dropped
+    console.width = max(width + 9 * costs, console.width)
     console.print(table(held, columns))
 
 
