@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from geolab.intervals import Estimate
-from geolab.panels import COLUMNS, MARKS, figure, interval, notes, panels, system_name
+from geolab.panels import COLUMNS, COSTS, MARKS, figure, interval, notes, panels, system_name
 from geolab.rows import Row
 from geolab.tables import print_table, published, record, results_path, table
 
@@ -144,7 +144,7 @@ def test_n_failures_and_intervals_are_always_printed():
 
 def test_the_screen_has_whole_cells_whatever_it_is(capsys):
     share, km = Estimate(44.44, 1.23, 55.5), Estimate(10_008.0, 812.0, 12_345.0)
-    metrics = {name: km if name.endswith("_km") else share for name in COLUMNS}
+    metrics = {n: km if n.endswith("_km") else share for n in COLUMNS if n not in COSTS}
     metrics["score"] = Estimate(1506.0, 1093.0, 1800.0)
     print_table([measured("chance, photo density", metrics=metrics, n=300, failed=3)])
     said = capsys.readouterr().out
@@ -152,6 +152,11 @@ def test_the_screen_has_whole_cells_whatever_it_is(capsys):
     for cell in ("1.2–56", "812–12,345", "1,093–1,800", "(3 failed)"):
         assert cell in said
     assert max(map(len, said.splitlines())) <= 100
+    metrics |= {"train_s": Estimate(81.2), "weights_m": Estimate(1.28)}
+    print_table([measured("PlaNet, mean", metrics=metrics, n=300)])
+    said = capsys.readouterr().out
+    for cell in ("81.2", "1.28", "1.2–56"):
+        assert cell in said  # wider, and nothing is lost
 
 
 def test_ends_of_intervals_keep_no_noise():
