@@ -87,7 +87,8 @@ def prepare(request: Request) -> Task:
         folds = folds_within(queries) if same else [fold_between(queries, references)]
     name = request.benchmark if synthetic else Path(request.benchmark).name
     task = Task(name, queries, references, folds, synthetic, [])
-    task.about.extend(_about(task, request.benchmark, reference))
+    asks_im2gps = bool({"im2gps", "all"} & set(request.locator.split(",")))
+    task.about.extend(_about(task, request.benchmark, reference, textons=asks_im2gps))
     return task
 
 
@@ -97,7 +98,7 @@ def _same_file(one: str, other: str) -> bool:
     return one == other or (both and os.path.samefile(one, other))
 
 
-def _about(task: Task, benchmark: str, reference: str) -> list[str]:
+def _about(task: Task, benchmark: str, reference: str, *, textons: bool) -> list[str]:
     """What was compared with what."""
     column, labels = group_labels(task.queries)
     kind = "synthetic photos" if task.synthetic else "photos"
@@ -111,6 +112,7 @@ def _about(task: Task, benchmark: str, reference: str) -> list[str]:
             f"{len(task.folds)} folds: each {column or 'place'} is asked once and answered by the "
             "others only"
         )
+    if len(task.folds) > 1 and textons:
         lines.append(
             "texton vocabulary and distance scales are learnt once from all photos, without places"
         )
