@@ -56,6 +56,6 @@ def sweep_curve(
         ax.set_xticks(list(knob), list(ticks))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(axis="y")
-    ax.legend()
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # beside the lines, never on them
     headline(ax, title, synthetic)
     return ax
