@@ -190,6 +190,30 @@ def fetch(
 
 
 @app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Write the weights here, as safetensors.")],
+    n: Annotated[int, typer.Option(min=128, help="Photos of TinyEarth.")] = 60_000,
+    seed: Annotated[int, typer.Option(help="Whose photos; 0 is the course's and refused.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that each photo is seen.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pairs that see one another.")] = 128,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    start: Annotated[str, typer.Option(help="random, or weights to go on from.")] = "random",
+) -> None:
+    """Train the small CLIP on synthetic photos and captions; a run that was cut off goes on."""
+    from geolab.pretrain_command import PretrainRequest, lines, run_pretraining
+
+    typed = shlex.join(["geolab", *sys.argv[1:]])
+    try:
+        about = run_pretraining(
+            PretrainRequest(out, n, seed, epochs, batch_size, lr, start, command=typed)
+        )
+    except (ValueError, OSError) as error:
+        _fail(error)
+    for line in lines(about, out):
+        typer.echo(line)
+
+
+@app.command()
 def bench(
     kernels: Annotated[
         list[str] | None,

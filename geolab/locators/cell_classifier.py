@@ -16,22 +16,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from geolab.data.photos import read_images
-from geolab.encoders.cnn import Trunk, augment, five_crops, to_pixels
+from geolab.encoders.cnn import Trunk, augment, five_crops
 from geolab.kernels import smoothed_cross_entropy
 from geolab.locators.scenes import SCENES
 from geolab.training import Batch, History, TrainConfig, train
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-_PHOTOS_AT_ONCE = 512
 _BATCH = 256
 
 Fusion = Literal["max", "mean"]
@@ -70,24 +65,6 @@ class CellClassifier(nn.Module):
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """Photos as numbers.
-
-    Attributes
-    ----------
-    values : Tensor of uint8, shape (N, 3, S, S)
-        Zeros where a photo could not be read.
-    good : Tensor of bool, shape (N,)
-    unreadable : dict of str to str
-        Photo id to reason.
-    """
-
-    values: Tensor
-    good: Tensor
-    unreadable: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Smoothing:
     """Labels that fall off with the distance between photo and cell, ``exp(-km / tau)``.
 
@@ -103,21 +80,6 @@ class Smoothing:
     tau_km: float
     places: Tensor
     points: Sequence[Tensor | None]
-
-
-def read_pixels(photos: Dataset, size: int) -> Pixels:
-    """Read a data set into memory: 3 S^2 bytes a photo, 28 kB at 96 px."""
-    values = torch.zeros(len(photos), 3, size, size, dtype=torch.uint8)
-    good = torch.zeros(len(photos), dtype=torch.bool)
-    unreadable: dict[str, str] = {}
-    for start in range(0, len(photos), _PHOTOS_AT_ONCE):
-        read = read_images(photos.select(range(start, min(start + _PHOTOS_AT_ONCE, len(photos)))))
-        rows = [i for i, image in enumerate(read.images) if image is not None]
-        at = torch.tensor(rows, dtype=torch.int64) + start
-        values[at] = to_pixels([read.images[i] for i in rows], size)
-        good[at] = True
-        unreadable |= read.errors
-    return Pixels(values, good, unreadable)
 
 
 def fit_classifier(

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from geolab.encoders.cnn import make_trunk
+from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.evaluation import point_of
 from geolab.locators.album_rows import albums_of
 from geolab.locators.albums import AlbumConfig, AlbumLocator
 from geolab.locators.answered import Answered, Cost
 from geolab.locators.baselines import places_of
-from geolab.locators.cell_classifier import Pixels, embed, read_pixels
+from geolab.locators.cell_classifier import embed
 from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.knn_density import KnnDensity, KnnDensityConfig

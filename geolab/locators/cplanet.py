@@ -31,15 +31,9 @@ from torch import Tensor
 
 from geolab.cells import CombinatorialPartition, MergeConfig, MergedPartition
 from geolab.encoders.cnn import to_pixels
+from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.locators.baselines import places_of
-from geolab.locators.cell_classifier import (
-    CellClassifier,
-    Pixels,
-    embed,
-    fit_classifier,
-    probabilities,
-    read_pixels,
-)
+from geolab.locators.cell_classifier import CellClassifier, embed, fit_classifier, probabilities
 from geolab.locators.planet import PlaNet, PlaNetConfig
 from geolab.posterior import Posterior
 from geolab.training import History, TrainConfig

@@ -38,14 +38,9 @@ from torch.nn import functional as F
 
 from geolab.cells import ISN_COARSE, ISN_FINE, ISN_MIDDLE, Hierarchy, S2Partition, scaled
 from geolab.encoders.cnn import make_trunk, to_pixels
+from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.locators.baselines import places_of
-from geolab.locators.cell_classifier import (
-    CellClassifier,
-    Pixels,
-    fit_classifier,
-    probabilities,
-    read_pixels,
-)
+from geolab.locators.cell_classifier import CellClassifier, fit_classifier, probabilities
 from geolab.locators.hierarchy_scores import hierarchy_scores
 from geolab.locators.planet import PlaNetConfig
 from geolab.locators.scene_router import Router, fit_router

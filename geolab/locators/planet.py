@@ -34,16 +34,15 @@ from torch import Tensor, nn
 from geolab.cells import PLANET, Partition, scaled
 from geolab.data.errors import DataError
 from geolab.encoders.cnn import Trunk, make_trunk, to_pixels
+from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.locators.baselines import places_of
 from geolab.locators.cell_classifier import (
     CellClassifier,
     Fusion,
-    Pixels,
     Smoothing,
     embed,
     fit_classifier,
     probabilities,
-    read_pixels,
 )
 from geolab.metrics import errors_km
 from geolab.posterior import Posterior

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from geolab.encoders.cnn import to_pixels
+from geolab.encoders.pixels import read_pixels
 from geolab.locators.baselines import places_of
-from geolab.locators.cell_classifier import probabilities, read_pixels
+from geolab.locators.cell_classifier import probabilities
 from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
 from geolab.locators.planet import PlaNet, PlaNetConfig
 from geolab.metrics import errors_km

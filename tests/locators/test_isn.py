@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from geolab.encoders.cnn import to_pixels
+from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.locators.baselines import places_of
-from geolab.locators.cell_classifier import Pixels, embed, probabilities, read_pixels
+from geolab.locators.cell_classifier import embed, probabilities
 from geolab.locators.hierarchy_scores import hierarchy_scores
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.planet import PlaNetConfig

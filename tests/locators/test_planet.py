@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from geolab.cells import S2Partition
 from geolab.data.errors import DataError
 from geolab.encoders.cnn import to_pixels
+from geolab.encoders.pixels import read_pixels
 from geolab.locators.baselines import places_of
 from geolab.locators.cell_classifier import (
     CellClassifier,
@@ -18,7 +19,6 @@ from geolab.locators.cell_classifier import (
     fit_classifier,
     fuse,
     probabilities,
-    read_pixels,
 )
 from geolab.locators.planet import PlaNet, PlaNetConfig
 from geolab.metrics import errors_km
