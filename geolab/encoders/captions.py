@@ -23,6 +23,7 @@ import numpy as np
 
 from geolab.data.errors import DataError
 from geolab.data.gazetteer import load_gazetteer
+from geolab.encoders.koppen import climate_words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -44,24 +45,6 @@ _SPOKEN = {
     "VI": "US Virgin Islands",
 }  # fmt: skip
 """Names as one says them, where the list of codes has a form for forms."""
-_MAIN = {"A": "tropical", "B": "arid", "C": "temperate", "D": "cold", "E": "polar"}
-_KOPPEN = (
-    "Af Am Aw BWh BWk BSh BSk Csa Csb Csc Cwa Cwb Cwc Cfa Cfb Cfc Dsa Dsb Dsc Dsd Dwa Dwb Dwc Dwd "
-    "Dfa Dfb Dfc Dfd ET EF"
-).split()
-"""Koeppen-Geiger classes 1 to 30, as Beck et al. (2018) number them."""
-_RAIN = {
-    "Af": "with rain all year", "Am": "with a monsoon", "Aw": "with a dry winter", "BW": "desert",
-    "BS": "steppe", "Cs": "with a dry summer", "Cw": "with a dry winter", "Cf": "with rain all year",
-    "Ds": "with a dry summer", "Dw": "with a dry winter", "Df": "with rain all year",
-    "ET": "tundra", "EF": "with everlasting ice",
-}  # fmt: skip
-_HEAT = {
-    "a": "hot summers",
-    "b": "warm summers",
-    "c": "short, cool summers",
-    "d": "a severe winter",
-}
 
 
 @dataclass(frozen=True)
@@ -140,8 +123,8 @@ def caption_of(
     def there(part: str, field: str) -> bool:
         return chance[part] < getattr(config, part) and _known(row, field)
 
-    climate = there("climate", "climate")
-    others = [f"The climate is {climate_words(row['climate'])}."] if climate else []
+    climate = climate_words(row["climate"]) if there("climate", "climate") else ""
+    others = [f"The climate is {climate}."] if climate else []
     if not climate and there("driving", "drive_side"):
         others.append(f"Cars drive on the {'left' if int(row['drive_side']) else 'right'}.")
     if there("compass", "heading"):
@@ -171,9 +154,12 @@ def _check(row: Mapping[str, Any]) -> None:
         refuse("country", f"{row['country']!r} is on no list", "give the ISO code of two letters")
     for field, allowed in (("month", range(1, 13)), ("drive_side", (0, 1))):
         if _known(row, field) and row[field] not in allowed:
-            refuse(
-                field, f"is {row[field]!r}", f"it must be {allowed[0]} to {allowed[-1]}, or none"
-            )
+            refuse(field, f"is {row[field]!r}", f"give {allowed[0]} to {allowed[-1]}, or none")
+    try:
+        if _known(row, "climate"):
+            climate_words(row["climate"])
+    except ValueError as error:
+        refuse("climate", f"is wrong ({error})", "correct it, or leave it empty")
 
 
 def _known(row: Mapping[str, Any], field: str) -> bool:
@@ -203,24 +189,6 @@ def country_words(code: str) -> str:
     return f"the {plain}" if code in _ARTICLE else plain
 
 
-def climate_words(climate: str | float) -> str:
-    """Say a climate: words as they are, the number of a Koeppen-Geiger class in plain English.
-
-    Examples
-    --------
-    >>> climate_words("oceanic"), climate_words(15), climate_words(5)
-    ('oceanic', 'temperate, with rain all year and warm summers', 'arid, cold desert')
-    """
-    if isinstance(climate, str) and not climate.strip().isdigit():
-        return climate
-    code = _KOPPEN[int(climate) - 1]
-    main, rain = _MAIN[code[0]], _RAIN[code[:2]]
-    if code[0] == "B":
-        return f"{main}, {'hot' if code[2] == 'h' else 'cold'} {rain}"
-    heat = f" and {_HEAT[code[2]]}" if len(code) == 3 else ""
-    return f"{main}, {rain}{heat}"
-
-
 def compass(heading: float) -> str:
     """Name the wind of a heading in degrees, in quarters around each.
 
@@ -229,4 +197,4 @@ def compass(heading: float) -> str:
     >>> compass(44.9), compass(45.0), compass(350.0)
     ('north', 'east', 'north')
     """
-    return _WINDS[int((heading + 45) % 360 // 90)]
+    return _WINDS[int((heading + 45) // 90) % 4]

@@ -223,6 +223,8 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 def _in_batches(run: Callable[[Tensor], Tensor], rows: Tensor, batch: int, dim: int) -> Tensor:
     """Apply `run` to blocks of rows; halve the block once if memory does not suffice."""
+    if not len(rows):
+        return torch.empty(0, dim)
     try:
         parts = [run(block) for block in rows.split(batch)]
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
@@ -231,4 +233,4 @@ def _in_batches(run: Callable[[Tensor], Tensor], rows: Tensor, batch: int, dim: 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         parts = [run(block) for block in rows.split(half)]
-    return torch.cat(parts) if parts else torch.empty(0, dim)
+    return torch.cat(parts)

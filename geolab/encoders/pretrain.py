@@ -131,7 +131,7 @@ def _loss(
     """Loss of one process's share of a batch, and its number of pairs."""
     device = next(network.parameters()).device
     chosen = order[batch.rows]
-    draws = batch.draws[:, -1].tolist()
+    draws = batch.draws[:, -1].tolist()  # the brightness's number: as a seed it tells nothing of it
     words = [
         caption_of(rows[i], config.captions, draw=draw)
         for i, draw in zip(chosen.tolist(), draws, strict=True)
