@@ -9,11 +9,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from geolab import __version__
+from geolab.learn_commands import ablation, embed, fail, pretrain
 
 app = typer.Typer(
     help="Image geolocation: where on Earth was this photo taken, from its pixels alone?",
@@ -110,7 +111,7 @@ def table(
     try:
         made = make_table(Request(benchmark, locator, reference, n, seed, command=typed))
     except (ValueError, OSError) as error:
-        _fail(error)
+        fail(error)
     for line in made.about:
         typer.echo(line)
     print_table(made.rows)
@@ -121,7 +122,7 @@ def table(
             typer.echo(f"rows: {write_rows(made.rows, json_)}")
         typer.echo(f"map: {draw_map(made, map_)}")
     except (ValueError, OSError) as error:
-        _fail(error)
+        fail(error)
 
 
 @app.command()
@@ -151,7 +152,7 @@ def locate(
         system, said = fit_references(reference, locator, n=n, seed=seed)
         located = locate_photos(photos, system, said, top=top, map_path=map_)
     except (ValueError, OSError) as error:
-        _fail(error)
+        fail(error)
     for line in lines(located, said):
         typer.echo(line)
     if all(photo.error for photo in located):
@@ -190,70 +191,6 @@ def fetch(
 
 
 @app.command()
-def embed(
-    source: Annotated[str, typer.Argument(help="CSV, folder, fetched data set or tinyearth.")],
-    out: Annotated[Path, typer.Option(help="Folder of the shards.")],
-    model: Annotated[
-        str, typer.Option(help="tiny, ViT-B-32, ViT-L-14-336, StreetCLIP ...")
-    ] = "tiny",
-    weights: Annotated[str | None, typer.Option(help="A safetensors file, or random.")] = None,
-    feature: Annotated[str, typer.Option(help="image or tokens.")] = "image",
-    n: Annotated[
-        int | None,
-        typer.Option("--n", "--take", min=1, help="Take so many photos; torchrun wants --take."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
-    rows_per_shard: Annotated[int, typer.Option(min=1, help="Photos in a file.")] = 2048,
-) -> None:
-    """Embed photos with a CLIP, in shards; a run that was cut off goes on, torchrun shares it."""
-    import torch
-
-    from geolab.data.loading import load
-    from geolab.encoders.clip import load_clip
-    from geolab.encoders.shards import write_embeddings
-
-    try:
-        photos = load(source, n=n, seed=seed)
-        torch.manual_seed(seed)
-        clip = load_clip(model, weights=weights)
-        write_embeddings(
-            clip, photos, out, feature=feature, rows_per_shard=rows_per_shard, progress="embedding"
-        )
-    except (ValueError, OSError) as error:
-        _fail(error)
-    said = "synthetic photos only" if clip.synthetic else "real photos"
-    typer.echo(f"{len(photos):,} photos, {clip.name} {clip.weights_hash} ({said}): {out}")
-
-
-@app.command()
-def pretrain(
-    out: Annotated[Path, typer.Option(help="Write the weights here, as safetensors.")],
-    n: Annotated[int, typer.Option(min=2, help="Photos to take.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Of TinyEarth; 0 is the course's, refused.")] = 1,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that each photo is seen.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs that see one another.")] = 128,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
-    start: Annotated[
-        str, typer.Option(help="random, shipped, or weights to go on from.")
-    ] = "random",
-    source: Annotated[str, typer.Option(help="tinyearth, csv, folder, data set.")] = "tinyearth",
-    model: Annotated[str, typer.Option(help="tiny, or a name of geolab embed.")] = "tiny",
-    captions: Annotated[str, typer.Option(help="street-view, flickr, streetclip.")] = "street-view",
-) -> None:
-    """Train a CLIP on captions made by rule; a run that was cut off goes on."""
-    from geolab.pretrain_command import PretrainRequest, lines, run_pretraining
-
-    typed = shlex.join(["geolab", *sys.argv[1:]])
-    settings = (n, seed, epochs, batch_size, lr, start, source, model, captions, typed)
-    try:
-        about = run_pretraining(PretrainRequest(out, *settings))
-    except (ValueError, OSError) as error:
-        _fail(error)
-    for line in lines(about, out) if about else []:
-        typer.echo(line)
-
-
-@app.command()
 def bench(
     kernels: Annotated[
         list[str] | None,
@@ -274,7 +211,7 @@ def bench(
     try:
         record = run(kernels or [], big=big, json=json_)
     except (ValueError, OSError) as error:
-        _fail(error)
+        fail(error)
     if any(map(differs, record["cases"])):
         raise typer.Exit(1)
 
@@ -290,11 +227,8 @@ def env(
     typer.echo(json.dumps(found, indent=1) if as_json else text(found))
 
 
-def _fail(error: Exception) -> NoReturn:
-    """End with the message alone; what the user has to change stands in it."""
-    typer.secho(str(error), fg="red", err=True)
-    raise typer.Exit(2)
-
+for _command in (ablation, embed, pretrain):
+    app.command()(_command)
 
 if __name__ == "__main__":
     app()

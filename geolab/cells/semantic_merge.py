@@ -12,10 +12,15 @@ A cell without neighbours stays as it is: an island, or a country of one area. H
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
+
+from geolab import sphere
+from geolab.cells.areas import Areas, nearest_row
+from geolab.cells.semantic_config import SemanticConfig
 
 Graph = dict[int, set[int]]
 
@@ -27,6 +32,57 @@ def graph_of(pairs: np.ndarray) -> Graph:
         graph[one].add(other)
         graph[other].add(one)
     return graph
+
+
+def group_areas(
+    areas: Areas, held: np.ndarray, weight: np.ndarray, config: SemanticConfig
+) -> np.ndarray:
+    """Hand out empty areas, then merge small ones.
+
+    Parameters
+    ----------
+    held : (S,) array of int
+        Area of each position.
+    weight : (S,) array of int
+        Photos at each.
+
+    Returns
+    -------
+    ndarray of int64, shape (A,)
+        Group of each area: the number of one of its areas.
+    """
+    counts = np.bincount(held, weights=weight, minlength=len(areas)).astype(np.int64)
+    taken = _adopted(areas, counts, by_country=not config.paper)
+    # Two cells that meet only in a country without photos are no neighbours.
+    home = (areas.country == areas.country[taken]) | config.paper
+    near, far = (taken[pairs[home[pairs].all(1)]] for pairs in (areas.near, areas.far))
+    live = np.flatnonzero(counts)
+    row = np.full(len(areas), -1)
+    row[live] = np.arange(len(live))
+    joined = merge_small(
+        counts[live],
+        areas.country[live],
+        areas.region[live],
+        row[near],
+        row[far],
+        config.min_size,
+        config.seed,
+    )
+    return live[joined][row[taken]]
+
+
+def _adopted(areas: Areas, counts: np.ndarray, *, by_country: bool) -> np.ndarray:
+    """Area with photos that each area belongs to: itself, or the nearest, in its country if any."""
+    xyz = sphere.to_unit(areas.centre).numpy()
+    live = np.flatnonzero(counts)
+    taken = live[nearest_row(xyz[live], xyz)]
+    taken[live] = live
+    if by_country:
+        for country in np.unique(areas.country[live]):
+            own, all_of = live[areas.country[live] == country], areas.country == country
+            taken[all_of] = own[nearest_row(xyz[own], xyz[all_of])]
+        taken[live] = live
+    return taken
 
 
 def merge_small(
@@ -47,7 +103,7 @@ def merge_small(
     near, far : (E, 2) arrays of int
         Neighbours, and those of blown-up shapes.
     seed : int
-        Of the order; each country has its own numbers, so countries do not depend on each other.
+        Of the order; each country draws its own numbers, so countries do not depend on each other.
 
     Returns
     -------
@@ -56,9 +112,9 @@ def merge_small(
     """
     owner = np.arange(len(counts))
     graphs = graph_of(near), graph_of(far)
-    for number, name in enumerate(np.unique(country)):
+    for name in np.unique(country):
         inside = np.flatnonzero(country == name)
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         for joined in _Country(inside, counts, region, graphs).merged(min_size, rng):
             owner[joined] = min(joined)
     return owner
@@ -88,7 +144,6 @@ class _Country:
             found = self._partners(cell, min_size)
             if found:
                 self._join(cell, max(sorted(found), key=self.count.__getitem__))
-                alone.clear()  # who had nobody may have a neighbour's neighbour now
             else:
                 alone.add(cell)
 

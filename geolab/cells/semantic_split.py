@@ -17,7 +17,6 @@ the part that they touch most. Haas et al., "PIGEON", CVPR 2024, geocell creatio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,10 +25,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay, QhullError
 
 from geolab import sphere
+from geolab.cells.semantic_config import SemanticConfig
 from geolab.kernels import optics
-
-if TYPE_CHECKING:
-    from geolab.cells.semantic import SemanticConfig
 
 
 def split_large(latlon: np.ndarray, weight: np.ndarray, config: SemanticConfig) -> np.ndarray:
@@ -74,9 +71,9 @@ def _clusters(
     latlon: np.ndarray, weight: np.ndarray, min_samples: int, xi: float, config: SemanticConfig
 ) -> np.ndarray | None:
     """Split one cell once: its parts from 0, or None if there is nothing to split."""
-    if len(latlon) < min_samples:
+    if (weight.sum() if config.paper else len(latlon)) < min_samples:
         return None
-    found = _optics(latlon, min_samples, xi, config.paper)
+    found = _optics(latlon, weight, min_samples, xi, config.paper)
     sizes = np.bincount(found + 1, weights=weight)  # noise first
     real = [c for c in range(len(sizes) - 1) if sizes[c + 1] >= config.min_size]
     label = np.full(len(found), -1)
@@ -90,13 +87,17 @@ def _clusters(
     return _filled(latlon, label)
 
 
-def _optics(latlon: np.ndarray, min_samples: int, xi: float, paper: bool) -> np.ndarray:
-    """Clusters on great circles, or as released on degrees as if they were a plane."""
+def _optics(
+    latlon: np.ndarray, weight: np.ndarray, min_samples: int, xi: float, paper: bool
+) -> np.ndarray:
+    """Clusters of positions on great circles; as released, of photos on a plane of degrees."""
     if not paper:
         return optics(latlon, min_samples, xi)
     from sklearn.cluster import OPTICS
 
-    return OPTICS(min_samples=min_samples, xi=xi).fit(latlon[:, ::-1]).labels_
+    with np.errstate(divide="ignore", invalid="ignore"):  # photos at one position
+        photos = np.repeat(latlon[:, ::-1], weight, axis=0)
+        return OPTICS(min_samples=min_samples, xi=xi).fit(photos).labels_[weight.cumsum() - 1]
 
 
 def _filled(latlon: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -110,15 +111,15 @@ def _filled(latlon: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 def touching(latlon: np.ndarray) -> np.ndarray:
     """Pairs of positions whose Voronoi regions touch, (E, 2), in the plane at their middle."""
-    order = np.lexsort(latlon.T)
+    base = sphere.to_unit(sphere.spherical_mean(torch.from_numpy(latlon)))
+    flat = sphere.log_map(base, sphere.to_unit(latlon)).numpy()  # (n, 3), in a plane
+    flat = flat @ np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2].T  # (n, 2)
+    order = np.argsort(flat[:, 0], kind="stable")
     chain = np.stack([order[:-1], order[1:]], axis=1)  # what is left of two, or of a line
     if len(latlon) < 4:
         return chain
-    base = sphere.to_unit(sphere.spherical_mean(torch.from_numpy(latlon)))
-    flat = sphere.log_map(base, sphere.to_unit(latlon)).numpy()  # (n, 3), in a plane
-    axes = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]
     try:
-        faces = Delaunay(flat @ axes.T).simplices
+        faces = Delaunay(flat).simplices
     except QhullError:
         return chain
     return np.unique(

@@ -40,7 +40,7 @@ _SPOKEN = {
     "BN": "Brunei", "CC": "Cocos Islands", "CD": "Democratic Republic of the Congo",
     "CG": "Republic of the Congo", "FK": "Falkland Islands", "FM": "Micronesia", "IR": "Iran",
     "KP": "North Korea", "KR": "South Korea", "LA": "Laos", "LY": "Libya", "MD": "Moldova",
-    "MK": "North Macedonia", "PS": "Palestine", "RU": "Russia", "SY": "Syria", "SZ": "Eswatini",
+    "MK": "North Macedonia", "SY": "Syria", "SZ": "Eswatini",
     "TZ": "Tanzania", "VA": "Vatican City", "VG": "British Virgin Islands",
     "VI": "US Virgin Islands",
 }  # fmt: skip

@@ -16,13 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geolab.encoders.clip import load_clip
 from geolab.encoders.im2gps import FAMILIES
 from geolab.locators.answered import Answered
 from geolab.locators.cell_systems import CELL_SYSTEMS, fit_cell_systems, training_for
+from geolab.locators.clip_systems import CLIP_SYSTEMS, fit_clip_systems
 from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
 from geolab.locators.im2gps import Im2GPS, Im2GPSConfig, describe_photos
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.knn_density import KnnDensity, KnnDensityConfig
+from geolab.locators.pigeon import Pigeon
 from geolab.locators.planet import PlaNet, PlaNetConfig
 
 if TYPE_CHECKING:
@@ -123,7 +126,7 @@ def fit_im2gps(
     return Im2GPSSystem(base, index_row, few_neighbours(n_smallest))
 
 
-SYSTEMS = ("im2gps", *CELL_SYSTEMS)
+SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS)
 """Names for ``--locator``."""
 
 
@@ -138,7 +141,7 @@ def named_systems(wanted: str) -> tuple[str, ...]:
     Examples
     --------
     >>> named_systems("planet,knn"), len(named_systems("all"))
-    (('planet', 'knn'), 6)
+    (('planet', 'knn'), 9)
     """
     names = SYSTEMS if wanted == "all" else tuple(dict.fromkeys(wanted.split(",")))
     for name in names:
@@ -155,6 +158,9 @@ def fit_systems(wanted: str, references: Dataset, seed: int, n_smallest: int) ->
     learnt = [name for name in CELL_SYSTEMS if name in names]
     if learnt:
         fitted.append(fit_cell_systems(learnt, references, seed))
+    embedded = [name for name in CLIP_SYSTEMS if name in names]
+    if embedded:
+        fitted.append(fit_clip_systems(embedded, references, seed))
     return fitted
 
 
@@ -181,8 +187,13 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
         encoder = PlaNet(network).fit(references)
         k = min(KnnDensityConfig().k, len(references) - len(encoder.unreadable))
         return KnnDensity(encoder, KnnDensityConfig(k=k)).fit(references)
+    if name == "clip":
+        k = min(100, len(references))
+        return KnnDensity(load_clip(), KnnDensityConfig(k=k, power=5.0)).fit(references)
+    if name == "pigeon":
+        return Pigeon(load_clip()).fit(references)
     raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
 
 
-SINGLE = tuple(name for name in SYSTEMS if name != "album")
-"""Locators that answer for one photo alone."""
+SINGLE = tuple(name for name in SYSTEMS if name not in ("album", "streetclip"))
+"""Locators that answer for one photo alone, from references alone."""

@@ -11,7 +11,7 @@ import torch
 from geolab.cells import S2Partition
 from geolab.data.errors import DataError
 from geolab.locators.geocell_head import GeocellHead, HeadConfig, cell_spacing_km
-from geolab.locators.multitask import Task, task_loss, tasks_of, targets_of
+from geolab.locators.multitask import Task, targets_of, task_loss, tasks_of
 from geolab.locators.views import ViewPool, panorama_pixels
 from geolab.metrics import errors_km
 from geolab.training import TrainConfig
@@ -51,7 +51,9 @@ def test_learns(cells, tau, normalise):
 def test_smoothing_spreads_the_answer(cells):
     features, places = photos()
     sharp, soft = (
-        GeocellHead(HeadConfig(tau, train=QUICK)).fit(features, places, cells).locate_features(features)
+        GeocellHead(HeadConfig(tau, train=QUICK))
+        .fit(features, places, cells)
+        .locate_features(features)
         for tau in (None, 3000.0)
     )
     assert soft.entropy().mean() > sharp.entropy().mean() + 0.2
@@ -129,7 +131,9 @@ def test_attention_begins_as_the_mean():
 
 def test_saved_and_refused_for_other_cells(cells, tmp_path):
     features, places = photos()
-    head = GeocellHead(HeadConfig(None, train=replace(QUICK, epochs=1))).fit(features, places, cells)
+    head = GeocellHead(HeadConfig(None, train=replace(QUICK, epochs=1))).fit(
+        features, places, cells
+    )
     head.save(tmp_path)
     again = GeocellHead.load(tmp_path)
     assert torch.equal(again.probabilities(features), head.probabilities(features))
