@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geolab.borders import same_country
 from geolab.intervals import group_index
 from geolab.metrics import errors_km, same_place, summarise
 from geolab.rows import MEASURED, Row, read_rows, rows_from_json, rows_to_json, write_rows
@@ -101,6 +102,8 @@ def evaluate_points(
     correct = {}
     if options.areas:
         correct = {a: same_place(predicted, truth, level=a) for a in ("country", "region")}
+        by_border = same_country(predicted, truth)
+        correct |= {} if by_border is None else {"border": by_border}
     metrics = summarise(
         errors, groups=groups, correct=correct, n_boot=options.n_boot, seed=options.seed
     )

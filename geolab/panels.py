@@ -25,6 +25,7 @@ COLUMNS = {
     "score": "score",
     "country": "country %",
     "region": "region %",
+    "border": "border %",
     "train_s": "train s",
     "weights_m": "weights M",
 }
@@ -33,7 +34,7 @@ COLUMNS = {
 COSTS = ("train_s", "weights_m")
 """What a system took to train, beside what it reached."""
 
-SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region"))
+SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region", "border"))
 """What fits a screen of 100 characters; files and notebooks have all columns."""
 
 MARKS = {"second-hand": "†", "recomputed": "‡", "conflict": "≠", "no": "?"}

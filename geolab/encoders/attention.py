@@ -1,8 +1,8 @@
 """Where a transformer looks: rollout, and attention weighted by gradient.
 
 - `rollout` (Abnar and Zuidema, "Quantifying attention flow in transformers", ACL 2020): attention
-  of all heads averaged, half of each layer's way taken by the residual, and the layers multiplied. It
-  says which patches *could* have reached the feature, whatever the question.
+  of all heads averaged, half of each layer's way taken by the residual, and the layers multiplied.
+  It says which patches *could* have reached the feature, whatever the question.
 - `gradient_attention` (Chefer, Gur and Wolf, "Generic attention-model explainability", ICCV 2021):
   attention times the gradient of a score, what is positive of it, layer by layer. It says which
   patches raised *this* answer.
@@ -13,8 +13,9 @@ Neither proves that a patch was needed: erase it and see (`geolab.cue_studies`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,31 +24,41 @@ from geolab.encoders.clip import Clip, Feature
 
 
 @contextmanager
-def recorded(blocks: list[nn.Module]) -> Iterator[list[Tensor]]:
+def recorded(blocks: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
     """Let the blocks note their attention (B, heads, T, T) while they run; undone at the end.
 
-    The library's fast path never makes the matrix, so each attention layer is asked to return it;
-    what it computes stays the same.
+    The library's layer hands out no matrix that its result depends on, so each layer is computed
+    here from its own weights: the same result, with the matrix in the graph.
     """
     kept: list[Tensor] = []
-    plain = [block.attn.forward for block in blocks]
-
-    def noting(forward: Callable) -> Callable:
-        def run(*args: Tensor, **options: object) -> tuple[Tensor, Tensor]:
-            wanted = {**options, "need_weights": True, "average_attn_weights": False}
-            out, weights = forward(*args, **wanted)
-            kept.append(weights)
-            return out, weights
-
-        return run
-
     try:
-        for block, forward in zip(blocks, plain, strict=True):
-            block.attn.forward = noting(forward)
+        for block in blocks:
+            block.attn.forward = partial(_attend, block.attn, kept)
         yield kept
     finally:
         for block in blocks:
             block.attn.__dict__.pop("forward", None)
+
+
+def _attend(
+    layer: nn.MultiheadAttention,
+    kept: list[Tensor],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Self-attention of (B, T, W), written out."""
+    x = query if layer.batch_first else query.transpose(0, 1)
+    parts = nn.functional.linear(x, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)
+    b, t, width = x.shape
+    split = [part.view(b, t, layer.num_heads, -1).transpose(1, 2) for part in parts]  # (B, h, T, d)
+    scores = split[0] @ split[1].transpose(-1, -2) / split[0].shape[-1] ** 0.5  # (B, h, T, T)
+    weights = (scores if attn_mask is None else scores + attn_mask).softmax(-1)
+    kept.append(weights)
+    out = layer.out_proj((weights @ split[2]).transpose(1, 2).reshape(b, t, width))
+    return (out if layer.batch_first else out.transpose(0, 1)), None
 
 
 @torch.no_grad()

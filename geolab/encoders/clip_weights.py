@@ -88,7 +88,8 @@ def _tiny(weights: str | os.PathLike | None) -> Made:
     tokenizer = small_tokenizer(text["vocab_size"], text["context_length"])
     about = {} if random else read_header(path)
     norm = ((0.5,) * 3, (0.25,) * 3)
-    return Made("tiny", model, tokenizer, vision["width"], norm, digest, True, about)
+    synthetic = bool(about.get("synthetic", True))  # its weights may come from real photos
+    return Made("tiny", model, tokenizer, vision["width"], norm, digest, synthetic, about)
 
 
 def stem(width: int) -> nn.Sequential:
@@ -168,6 +169,15 @@ def hash_of_file(path: str | os.PathLike) -> str:
     """Sixteen hex digits of a file's sha256."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def hash_of_weights(model: nn.Module) -> str:
+    """Sixteen hex digits of the weights that a model has now: for towers that were trained on."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous().flatten()  # any shape -> (n,)
+        digest.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def read_header(path: str | os.PathLike) -> dict[str, Any]:

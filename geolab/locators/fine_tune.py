@@ -1,137 +1,70 @@
 """Fine-tuning of a CLIP on geocells: the head alone, its last block too, or all of it.
 
-Three steps of one ladder. ``part="head"`` leaves the tower as it is (a linear probe of embeddings
-would do the same, faster); ``"last block"`` lets the last transformer block learn, as PIGEON's
-first version did; ``"whole"`` everything in the photo tower that the feature uses.
-
-What is frozen is what is said: nothing but the blocks chosen and the head changes. (The released
-PIGEON code freezes the other blocks and leaves patch embedding, positions and input norm to learn,
-probably by oversight.)
+Three steps of one ladder. ``part="head"`` leaves the tower as it is: a linear probe, which
+`fit_features` trains in seconds on embeddings made before. ``"last block"`` lets the last
+transformer block learn, as PIGEON's first version did; ``"whole"`` everything in the photo tower
+that the feature uses. What is frozen is what is said: see `geolab.locators.tuned_network.learning`.
 
     tuned = FineTuned(clip, FineTuneConfig(part="last block"))
     tuned.fit(photos, partition, validation=held)
     tuned.locate(images)
+    tuned.clip.embed_pixels(pixels, "tokens")       # the tower as it is now
 
 Head and tower have learning rates of their own: the head starts from nothing, the tower knows a lot
-and forgets it at the head's rate.
+and forgets it at the head's rate. After each epoch the median error of the validation photos is
+measured; the epoch where it is least is kept, and training stops when it has not improved for
+``train.patience`` epochs.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geolab.cells import Partition
 from geolab.data.errors import DataError
-from geolab.encoders.clip import Clip, Feature
-from geolab.encoders.cnn import augment, to_pixels
+from geolab.encoders.clip import Clip
+from geolab.encoders.clip_weights import hash_of_weights
+from geolab.encoders.cnn import to_pixels
 from geolab.encoders.pixels import Pixels, read_pixels
-from geolab.kernels import smoothed_cross_entropy
 from geolab.locators.baselines import places_of
-from geolab.locators.multitask import Task, task_loss
+from geolab.locators.multitask import Task, targets_of
+from geolab.locators.tuned_network import FineTuneConfig, TunedNetwork, TuningLoss, learning
 from geolab.metrics import errors_km
 from geolab.posterior import Posterior
-from geolab.training import Batch, History, TrainConfig, load_weights, save_weights, train
+from geolab.training import History, load_weights, save_weights, train
 from geolab.training.checkpoint import read_about
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
-Part = Literal["head", "last block", "whole"]
 
-
-@dataclass(frozen=True)
-class FineTuneConfig:
-    """What learns, and how fast.
+class FineTuned:
+    """Locator: a CLIP taught the cells of a partition. The CLIP given is not changed.
 
     Attributes
     ----------
-    part : {"head", "last block", "whole"}
-    feature : {"tokens", "image"}
-    head_lr, tower_lr : float
-        Peak learning rates.
-    tau_km : float, optional
-        Width of smoothed labels; one-hot if not given.
-    min_area : float
-        Smallest share of a photo that a training crop keeps; 1 for no crops.
-    train : TrainConfig
-        Its learning rate is not used; "median_km" may be selected by where there are validation
-        photos.
+    partition : Partition
+    model : TunedNetwork
+    history : History
     """
-
-    part: Part = "last block"
-    feature: Feature = "tokens"
-    head_lr: float = 3e-3
-    tower_lr: float = 1e-4
-    tau_km: float | None = None
-    min_area: float = 0.8
-    train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(
-            epochs=3, batch_size=64, weight_decay=0.01, clip_norm=1.0, select="median_km"
-        )
-    )
-
-    def __post_init__(self) -> None:
-        if self.part not in ("head", "last block", "whole"):
-            raise ValueError(f"part {self.part!r} must be head, last block or whole")
-
-
-class TunedNetwork(nn.Module):
-    """Photo tower and heads in one call."""
-
-    def __init__(self, clip: Clip, n_cells: int, feature: Feature, tasks: Sequence[Task]) -> None:
-        super().__init__()
-        self.clip, self.feature = clip, feature
-        dim = clip.dims[feature]
-        self.norm = nn.LayerNorm(dim, elementwise_affine=False)
-        self.cells = nn.Linear(dim, n_cells)
-        self.tasks = nn.ModuleDict({task.name: nn.Linear(dim, task.width) for task in tasks})
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Scores of the cells (B, C) and of the tasks."""
-        features = self.norm(self.clip.features(pixels, self.feature))
-        return self.cells(features), {name: head(features) for name, head in self.tasks.items()}
-
-
-def learning(clip: Clip, part: Part, feature: Feature = "tokens") -> list[nn.Parameter]:
-    """Weights of the photo tower that learn; all others of the CLIP stop learning.
-
-    The text tower and the scale never learn here, nor what comes after the feature is taken.
-    """
-    clip.requires_grad_(False)
-    visual = clip.model.visual
-    after = ("ln_post", "proj") if feature == "tokens" else ()
-    named = visual.named_parameters()
-    chosen = {
-        "head": [],
-        "last block": list(clip.blocks[-1].parameters()),
-        "whole": [weight for name, weight in named if not name.startswith(after or ("-",))],
-    }[part]
-    for weight in chosen:
-        weight.requires_grad_(True)
-    return chosen
-
-
-class FineTuned:
-    """Locator: a CLIP taught the cells of a partition. The CLIP given is not changed."""
 
     partition: Partition
     model: TunedNetwork
     history: History
 
     def __init__(
-        self, clip: Clip, config: FineTuneConfig = FineTuneConfig(), tasks: Sequence[Task] = ()
+        self, clip: Clip, config: FineTuneConfig | None = None, tasks: Sequence[Task] = ()
     ) -> None:
-        self.config, self.tasks = config, tuple(tasks)
+        self.config, self.tasks = config or FineTuneConfig(), tuple(tasks)
         self.start = clip
 
     @property
@@ -141,7 +74,7 @@ class FineTuned:
 
     @property
     def clip(self) -> Clip:
-        """The CLIP as it is after training: an encoder like any other."""
+        """The CLIP as it is after training: an encoder like any other, with a hash of its own."""
         return self._fitted().clip
 
     def fit(
@@ -152,11 +85,12 @@ class FineTuned:
         validation: Dataset | None = None,
         **options: Any,
     ) -> FineTuned:
-        """Learn; `options` as for `fit_pixels`."""
+        """Learn from photos; the tasks' targets are their columns. `options` as `fit_pixels`."""
         held = None
         if validation is not None:
             held = (read_pixels(validation, self.start.size), places_of(validation))
         pixels = read_pixels(photos, self.start.size)
+        options = {"targets": targets_of(photos, self.tasks), **options}
         return self.fit_pixels(pixels, places_of(photos), partition, validation=held, **options)
 
     def fit_pixels(
@@ -166,42 +100,101 @@ class FineTuned:
         partition: Partition,
         *,
         validation: tuple[Pixels, Tensor] | None = None,
-        targets: dict[str, Tensor] | None = None,
-        checkpoint: str | os.PathLike | None = None,
-        progress: str = "",
+        **options: Any,
     ) -> FineTuned:
-        """As `fit`, on photos read before; places are (N, 2) degrees.
+        """Learn from photos read before.
+
+        Parameters
+        ----------
+        places : Tensor, shape (N, 2)
+            Degrees.
+        validation : tuple of pixels and places, optional
+            For the median error after each epoch.
+        targets : mapping of str to Tensor, shape (N,)
+            Of the tasks, see `geolab.locators.multitask.targets_of`.
+        checkpoint : path, optional
+            Written after each epoch; a run that finds one goes on from it.
+        progress : str
+            Title of a progress bar; none if empty.
 
         Raises
         ------
         ValueError
-            If no photo lies in a cell.
+            If no photo lies in a cell, no validation photo can be read, or a task has no targets.
         """
-        config = self.config
+        held = None
+        if validation is not None:
+            seen, there = validation
+            held = (seen.values[seen.good], torch.as_tensor(there)[seen.good])
+        cells = partition.assign(places).where(pixels.good, -1)
+        return self._learn(pixels.values, places, cells, partition, held, **options)
+
+    def fit_features(
+        self,
+        features: Tensor,
+        places: Tensor,
+        partition: Partition,
+        *,
+        validation: tuple[Tensor, Tensor] | None = None,
+        **options: Any,
+    ) -> FineTuned:
+        """Learn the head alone, from the tower's features (N, D); otherwise as `fit_pixels`.
+
+        The same as `fit_pixels` without crops, in a fraction of the time.
+
+        Raises
+        ------
+        ValueError
+            If the tower is to learn, which features cannot teach, or a feature is not finite.
+        """
+        if self.config.part != "head":
+            raise ValueError(f"features cannot teach the {self.config.part}: use fit_pixels")
+        bad = (~features.isfinite()).any(1).nonzero()
+        if len(bad):
+            raise ValueError(f"row {int(bad[0])} has a feature that is not finite: embed it again")
+        cells = partition.assign(places)
+        return self._learn(features.float(), places, cells, partition, validation, **options)
+
+    def _learn(
+        self,
+        given: Tensor,
+        places: Tensor,
+        cells: Tensor,
+        partition: Partition,
+        validation: tuple[Tensor, Tensor] | None,
+        *,
+        targets: Mapping[str, Tensor] | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        progress: str = "",
+    ) -> FineTuned:
+        """Train on pixels or features; cells are -1 where a row teaches nothing."""
+        config, places, targets = self.config, torch.as_tensor(places), targets or {}
+        rows = (cells >= 0).nonzero()[:, 0]
+        if not len(rows):
+            raise ValueError("no photo lies in a cell: fit the partition on these photos")
+        if validation is not None and not len(validation[0]):
+            raise ValueError("no validation photo can be read: give others, or none")
+        missing = [task.name for task in self.tasks if task.name not in targets]
+        if missing:
+            raise ValueError(f"no targets for the task {missing[0]!r}: give targets=")
         self._build(partition)
         tower = learning(self.model.clip, config.part, config.feature)
-        cells = partition.assign(places).where(pixels.good, -1)
-        held = (cells >= 0).nonzero()[:, 0]
-        if not len(held):
-            raise ValueError("no photo lies in a cell: fit the partition on these photos")
-        heads = [*self.model.cells.parameters(), *self.model.tasks.parameters()]
-        groups = [{"params": heads, "lr": config.head_lr}]
+        recipe = f"rates {config.head_lr}, {config.tower_lr}, crops of {config.min_area}"
+        groups = [{"params": self.model.heads, "lr": config.head_lr}]
         groups += [{"params": tower, "lr": config.tower_lr}] if tower else []
-        chosen = config.train if validation else replace(config.train, select="")
         self.history = train(
             self.model,
-            len(held),
-            lambda network, batch: self._loss(
-                network, batch, held, pixels.values, cells, places, targets or {}
-            ),
-            chosen,
+            len(rows),
+            TuningLoss(config, self.tasks, partition.means, given, places, cells, rows, targets),
+            config.train if validation else replace(config.train, select=""),
             checkpoint=checkpoint,
-            identity=self._identity(),
+            identity=self._identity() | {"recipe": recipe},
             validate=self._median_on(*validation) if validation else None,
             groups=groups,
-            name_of=lambda row: f"photo {int(held[row])}",
+            name_of=lambda row: f"photo {int(rows[row])}",
             progress=progress,
         )
+        self._settle()
         return self
 
     def _build(self, partition: Partition) -> None:
@@ -210,48 +203,26 @@ class FineTuned:
         clip = copy.deepcopy(self.start).float()
         self.model = TunedNetwork(clip, len(partition), self.config.feature, self.tasks)
 
-    def _loss(
-        self,
-        network: nn.Module,
-        batch: Batch,
-        held: Tensor,
-        pixels: Tensor,
-        cells: Tensor,
-        places: Tensor,
-        targets: dict[str, Tensor],
-    ) -> tuple[Tensor, int]:
-        rows = held[batch.rows]
-        device = next(network.parameters()).device
-        photos = pixels[rows].to(device)
-        if self.config.min_area < 1:
-            photos = augment(photos, batch.draws, min_area=self.config.min_area)
-        scores, said = network(photos)
-        if self.config.tau_km is None:
-            lost = F.cross_entropy(scores, cells[rows].to(device), reduction="sum")
-        else:
-            where, points = places[rows].to(device), self.partition.means.to(device)
-            lost = smoothed_cross_entropy(
-                scores, where, points, self.config.tau_km, reduction="sum"
-            )
-        if self.tasks:
-            asked = {name: values[rows].to(device) for name, values in targets.items()}
-            lost = lost + task_loss(said, asked, self.tasks)
-        return lost, len(rows)
+    def _settle(self) -> None:
+        """Make the tower an encoder again: all of it can learn, and shards tell it from others."""
+        clip = self.model.eval().clip.requires_grad_(True)
+        if self.config.part != "head":
+            clip.name, clip.weights_hash = self.name, hash_of_weights(clip.model)
 
-    def _median_on(self, pixels: Pixels, places: Tensor):
+    def _median_on(self, given: Tensor, places: Tensor) -> Callable[..., dict[str, float]]:
         def validate(_: nn.Module) -> dict[str, float]:
-            best = self._chances(pixels.values[pixels.good]).argmax(1)
-            truth = torch.as_tensor(places)[pixels.good].numpy()
-            km = errors_km(self.partition.means[best].numpy(), truth)
-            return {"median_km": float(torch.from_numpy(km).median())}
+            said = self.partition.means[self.probabilities(given).argmax(1)]
+            km = torch.from_numpy(errors_km(said.numpy(), torch.as_tensor(places).numpy()))
+            return {"median_km": float(km.median())}
 
         return validate
 
     @torch.no_grad()
-    def _chances(self, pixels: Tensor) -> Tensor:
+    def probabilities(self, given: Tensor) -> Tensor:
+        """Chances of the cells for pixels (N, 3, S, S) or features (N, D): (N, C) float32."""
         model = self._fitted().eval()
         device = next(model.parameters()).device
-        parts = [model(block.to(device))[0].softmax(1).cpu() for block in pixels.split(256)]
+        parts = [model(block.to(device))[0].softmax(1).cpu() for block in given.split(256)]
         return torch.cat(parts) if parts else torch.empty(0, len(self.partition))
 
     def locate(self, images: Sequence[Image.Image]) -> Posterior:
@@ -260,7 +231,11 @@ class FineTuned:
 
     def locate_pixels(self, pixels: Tensor) -> Posterior:
         """As `locate`, for pixels (N, 3, S, S) of uint8."""
-        return Posterior.from_votes(self.partition.means, self._chances(pixels).double())
+        return Posterior.from_votes(self.partition.means, self.probabilities(pixels).double())
+
+    def locate_features(self, features: Tensor) -> Posterior:
+        """As `locate`, for features (N, D) of this locator's own `clip`."""
+        return self.locate_pixels(features)
 
     def _fitted(self) -> TunedNetwork:
         if not hasattr(self, "model"):
@@ -269,19 +244,21 @@ class FineTuned:
 
     def _identity(self) -> dict[str, str]:
         cells, config = self.partition, self.config
-        made = f"{config.part}, {config.feature}, tau {config.tau_km}, {len(self.tasks)} tasks"
+        names = ",".join(task.name for task in self.tasks)
+        made = f"{config.part}, {config.feature}, tau {config.tau_km}, tasks {names}"
         start = f"{self.start.name}, {self.start.weights_hash}"
         return {"partition": f"{cells.name} {cells.hash}", "network": made, "start": start}
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write weights and partition into a folder."""
         folder = Path(folder)
+        model = self._fitted()
         folder.mkdir(parents=True, exist_ok=True)
-        self._fitted()
         self.partition.save(folder / "partition.npz")
-        about = {"kind": "FineTuned", "identity": self._identity()}
+        about: dict[str, Any] = {"kind": "FineTuned", "identity": self._identity()}
+        about["tasks"] = [asdict(task) for task in self.tasks]
         about["config"] = {**asdict(self.config), "train": None}
-        save_weights(folder / "weights.safetensors", self.model, about)
+        save_weights(folder / "weights.safetensors", model, about)
         return folder
 
     @classmethod
@@ -300,8 +277,9 @@ class FineTuned:
         if about.get("kind") != "FineTuned":
             raise DataError(f"{path} holds {about.get('kind')!r}, not FineTuned")
         held = {k: v for k, v in about["config"].items() if k != "train"}
-        tuned = cls(clip, FineTuneConfig(**held))
+        tasks = [Task(**{**t, "classes": tuple(t["classes"])}) for t in about["tasks"]]
+        tuned = cls(clip, FineTuneConfig(**held), tasks)
         tuned._build(partition or Partition.load(Path(folder) / "partition.npz"))
         load_weights(path, tuned.model, tuned._identity())
-        tuned.model.eval()
+        tuned._settle()
         return tuned

@@ -29,7 +29,6 @@ CITIES = 30
 """Cities of a country that StreetCLIP asks for."""
 
 
-@lru_cache(maxsize=8)
 def cities(per_country: int = CITIES) -> pd.DataFrame:
     """Most populous places of every country, largest first within each.
 
@@ -38,7 +37,24 @@ def cities(per_country: int = CITIES) -> pd.DataFrame:
     DataFrame
         Columns name, country (code), lat, lon, population; (country, name) names one row: of two
         places of one name in one country the larger stays.
+
+    Raises
+    ------
+    ValueError
+        If `per_country` is less than 1.
+
+    Examples
+    --------
+    >>> cities(2).query("country == 'NO'")["name"].tolist()
+    ['Oslo', 'Bergen']
     """
+    if per_country < 1:
+        raise ValueError(f"per_country is {per_country}: ask for one city of each country at least")
+    return _cities(per_country).copy()
+
+
+@lru_cache(maxsize=8)
+def _cities(per_country: int) -> pd.DataFrame:
     places = load_gazetteer().places.sort_values(
         ["country", "population", "name"], ascending=[True, False, True], kind="stable"
     )
@@ -53,21 +69,43 @@ def country_points(codes: Sequence[str]) -> np.ndarray:
     Raises
     ------
     ValueError
-        For a code that no country of the gazetteer has.
+        For a code without a place in the gazetteer; it is named.
     """
-    first = cities(1).set_index("country")
-    unknown = [code for code in codes if code not in first.index]
-    if unknown:
-        raise ValueError(
-            f"{unknown[0]!r} is no country of the gazetteer: use ISO codes of two letters, as 'NO'"
-        )
-    return first.loc[list(codes), ["lat", "lon"]].to_numpy(float)
+    _check_codes(codes)
+    return _cities(1).set_index("country").loc[list(codes), ["lat", "lon"]].to_numpy(float)
 
 
 def country_features(clip: Clip, codes: Sequence[str], prompts: Sequence[str]) -> Tensor:
-    """Text features of countries, (C, D), unit length; the mean over the prompts."""
+    """Text features of countries, (C, D), unit length; the mean over the prompts.
+
+    Raises
+    ------
+    ValueError
+        For a code without a place in the gazetteer, or a prompt that has no ``{}``.
+    """
+    _check_codes(codes)
+    check_prompts(prompts)
     words = [country_words(code) for code in codes]
     return _ensemble(clip, [[prompt.format(word) for prompt in prompts] for word in words])
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse a list of sentences that could not tell two countries apart."""
+    if isinstance(prompts, str) or not prompts:
+        raise ValueError(f"prompts are {prompts!r}: give a tuple of sentences, each with one {{}}")
+    for prompt in prompts:
+        if prompt.count("{}") != 1 or prompt.count("{") != 1 or prompt.count("}") != 1:
+            raise ValueError(f"prompt {prompt!r} needs one {{}}, where the country stands")
+
+
+def _check_codes(codes: Sequence[str]) -> None:
+    known = set(_cities(1)["country"])
+    unknown = [code for code in codes if code not in known]
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]!r} is no country with a place in the gazetteer: use ISO codes of two "
+            "letters, as 'NO'"
+        )
 
 
 def city_features(clip: Clip, table: pd.DataFrame) -> Tensor:

@@ -12,14 +12,20 @@ nothing is trained:
 its cities, so that a sure city can overrule a close call between two countries.
 
     asked = ZeroShot(load_clip(), ZeroShotConfig(level="city"))
-    asked.locate(images)
+    asked.locate(images)                              # nothing to fit
+    asked.country_probabilities(features)             # (N, C), columns as asked.codes
 
-A country's own place is its most populous city. Cities are known by country *and* name: in the
-first public reproduction they were looked up by name, and the wrong Birmingham cost points.
+A country's own place is its most populous city. Cities are known by country *and* name: the public
+reproduction of the paper looks them up by name, takes the first of that name, and stays below the
+paper's figures, in part for that reason.
 
-CLIP's loss compares a photo with captions *drawn as often as they occur*, so its scores say how
-much a country explains the photo, not how often photos come from there. The priors of a photo
-collection are not in them.
+Of a greedy answer only the order is the paper's. Its posterior holds all cities: those of the
+winning country keep P(country) P(city | country); all others are scaled down, by one factor for
+each photo, until the best of them stays behind the winner's best. So `mode` is the paper's city and
+the rest still tells where else it might be.
+
+A contrastive loss compares a photo with captions drawn as often as they occur, so the scores say
+how well a country explains the photo, not how many photos come from there.
 """
 
 from __future__ import annotations
@@ -29,7 +35,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -38,12 +43,15 @@ from torch.nn import functional as F
 from geolab.locators.prompts import (
     CITIES,
     COUNTRY_PROMPTS,
+    check_prompts,
     cities,
     city_features,
     country_features,
     country_points,
 )
 from geolab.posterior import Posterior
+
+_BLOCK = 1024  # photos whose weights of all cities are worked out at once
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,21 +87,48 @@ class ZeroShotConfig:
             raise ValueError(
                 f"level {self.level!r} must be country or city, {self.rule!r} greedy or product"
             )
+        if self.per_country < 1:
+            raise ValueError(f"per_country is {self.per_country}: ask for one city at least")
+        twice = [code for code in self.countries if self.countries.count(code) > 1]
+        if twice:
+            raise ValueError(f"country {twice[0]!r} is listed twice: name each once")
+        check_prompts(self.prompts)
 
 
 class ZeroShot:
-    """Locator without training; the features of its sentences are made once."""
+    """Locator without training; the features of its sentences are made once.
+
+    Parameters
+    ----------
+    clip : Clip
+        Or anything with name, embed_text, encode and logit_scale.
+    config : ZeroShotConfig
+
+    Attributes
+    ----------
+    codes : tuple of str
+        Countries, in the order of `country_probabilities`.
+    points : Tensor, shape (C, 2)
+        Most populous city of each, degrees.
+
+    Raises
+    ------
+    ValueError
+        If a country has no place in the gazetteer; its code is named.
+    """
 
     def __init__(self, clip: Clip, config: ZeroShotConfig = ZeroShotConfig()) -> None:
         self.clip, self.config = clip, config
         known = tuple(cities(1)["country"])
-        self.codes = config.countries or known
-        self.points = torch.from_numpy(country_points(self.codes))  # (C, 2)
+        self.codes = tuple(config.countries) or known
+        self.points = torch.tensor(country_points(self.codes))  # (C, 2)
 
     @property
     def name(self) -> str:
         """For tables."""
-        return f"{self.clip.name} zero-shot, {self.config.level}"
+        level, rule = self.config.level, self.config.rule
+        said = f"{self.clip.name} zero-shot, {level}"
+        return f"{said}, {rule}" if level == "city" and rule != "greedy" else said
 
     @cached_property
     def country_words(self) -> Tensor:
@@ -104,10 +139,9 @@ class ZeroShot:
     def cities(self) -> pd.DataFrame:
         """Cities of the countries asked for, in the order of `codes`."""
         table = cities(self.config.per_country)
-        number = {code: c for c, code in enumerate(self.codes)}
-        table = table[table["country"].isin(number)]
-        order = np.argsort(table["country"].map(number).to_numpy(), kind="stable")
-        return table.iloc[order].reset_index(drop=True)
+        table["number"] = table["country"].map({code: c for c, code in enumerate(self.codes)})
+        table = table.dropna(subset="number").sort_values("number", kind="stable")
+        return table.drop(columns="number").reset_index(drop=True)
 
     @cached_property
     def city_words(self) -> Tensor:
@@ -120,10 +154,20 @@ class ZeroShot:
         return torch.tensor([number[code] for code in self.cities["country"]])
 
     def country_probabilities(self, features: Tensor) -> Tensor:
-        """Chances of the countries for image features (N, D): (N, C), rows sum to 1."""
-        return (self._cosines(features, self.country_words)).softmax(1)
+        """Chances of the countries for image features (N, D): (N, C), rows sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If a feature is not finite; its row is named.
+        """
+        return self._cosines(features, self.country_words).softmax(1)
 
     def _cosines(self, features: Tensor, words: Tensor) -> Tensor:
+        """Scaled cosines of features (N, D) and words (M, D): (N, M)."""
+        bad = (~features.isfinite()).any(1).nonzero()
+        if len(bad):
+            raise ValueError(f"row {int(bad[0])} has a feature that is not finite: embed it again")
         scale = self.clip.logit_scale.detach().float().cpu().clamp(max=100)
         return scale * F.normalize(features.float(), dim=1) @ words.T
 
@@ -143,23 +187,19 @@ class ZeroShot:
         ValueError
             If a feature is not finite; its row is named.
         """
-        bad = (~features.isfinite()).any(1).nonzero()
-        if len(bad):
-            raise ValueError(f"row {int(bad[0])} has a feature that is not finite")
         countries = self.country_probabilities(features)  # (N, C)
         if self.config.level == "country":
             return Posterior.from_votes(self.points, countries.double())
-        places = torch.from_numpy(self.cities[["lat", "lon"]].to_numpy(float))  # (M, 2)
-        return Posterior.from_votes(places, self._city_weights(features, countries))
+        places = torch.tensor(self.cities[["lat", "lon"]].to_numpy(float))  # (M, 2)
+        blocks = zip(features.split(_BLOCK), countries.split(_BLOCK), strict=True)
+        weight = torch.cat([self._city_weights(f, c).float() for f, c in blocks])
+        return Posterior.from_votes(places, weight)
 
     def _city_weights(self, features: Tensor, countries: Tensor) -> Tensor:
-        """P(country) P(city | country), (N, M).
-
-        Greedy keeps the order within the winner and puts every other country behind it: their
-        cities are scaled so that the best of them stays just below the winner's best.
-        """
+        """P(country) P(city | country), (N, M); greedy as the module says."""
         scores, of = self._cosines(features, self.city_words), self._country_of_city  # (N, M)
-        peak = torch.full_like(countries, -torch.inf).index_reduce(1, of, scores, "amax")
+        row = of.expand(len(scores), -1)
+        peak = torch.full_like(countries, -torch.inf).scatter_reduce(1, row, scores, "amax")
         mass = (scores - peak[:, of]).exp().double()
         total = torch.zeros_like(countries.double()).index_add(1, of, mass)
         weight = countries.double()[:, of] * mass / total[:, of]

@@ -30,7 +30,8 @@ def photos(n, size=96, seed=0):
 def test_features(clip):
     pixels = photos(5)
     image, tokens = clip.embed_pixels(pixels), clip.embed_pixels(pixels, "tokens")
-    assert image.shape == (5, clip.dims["image"]) and tokens.shape == (5, clip.dims["tokens"])
+    assert image.shape == (5, clip.dims["image"])
+    assert tokens.shape == (5, clip.dims["tokens"])
     assert torch.allclose(image.norm(dim=1), torch.ones(5), atol=1e-5)
     assert torch.allclose(clip.embed_text(["one", "two"]).norm(dim=1), torch.ones(2), atol=1e-5)
     with pytest.raises(ValueError, match="no feature 'cls'"):
@@ -59,6 +60,7 @@ def test_batches_do_not_matter(clip):
     assert clip.embed_pixels(pixels[:0]).shape == (0, clip.dims["image"])
 
 
+@pytest.mark.filterwarnings("default")
 def test_out_of_memory_halves_once_and_says_so(clip, monkeypatch):
     sizes, real = [], clip.features
 
@@ -72,8 +74,8 @@ def test_out_of_memory_halves_once_and_says_so(clip, monkeypatch):
     with pytest.warns(UserWarning, match="out of memory with 8 at once; trying 4"):
         assert len(clip.embed_pixels(photos(10), batch=8)) == 10
     assert sizes == [8, 4, 4, 2]
-    with pytest.raises(MemoryError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")
+    with pytest.raises(MemoryError):
         clip.embed_pixels(photos(20), batch=16)
 
 
@@ -98,13 +100,15 @@ def test_bf16_stays_close():
     short = load_clip("tiny", weights="random", precision="bf16")
     pixels = photos(4)
     cosine = (exact.embed_pixels(pixels) * short.embed_pixels(pixels)).sum(1)
-    assert cosine.min() > 0.995 and short.embed_pixels(pixels).dtype == torch.float32
+    assert cosine.min() > 0.995
+    assert short.embed_pixels(pixels).dtype == torch.float32
 
 
 def test_small_vocabulary():
     small = small_tokenizer(1000, 16)
     tokens = small(["A photo from Bosnia", ""])
-    assert tokens.shape == (2, 16) and tokens.max() == 999
+    assert tokens.shape == (2, 16)
+    assert tokens.max() == 999
     assert small.decode(tokens[0, 1 : (tokens[0] == 999).nonzero()[0, 0]].tolist()).startswith("a")
     with pytest.raises(ValueError, match="vocab_size"):
         small_tokenizer(100, 16)
@@ -115,7 +119,8 @@ def test_weights_there_and_back(clip, tmp_path):
     again = load_clip("tiny", weights=path)
     pixels = photos(3)
     assert torch.allclose(again.embed_pixels(pixels), clip.embed_pixels(pixels), atol=5e-3)
-    assert read_header(path)["seed"] == 3 and len(again.weights_hash) == 16
+    assert read_header(path)["seed"] == 3
+    assert len(again.weights_hash) == 16
     assert path.stat().st_size < 10e6
 
 
@@ -163,7 +168,8 @@ def test_manifests_are_there(name):
 
     manifest, architecture = clip_weights.MANIFESTS[name]
     held = load_manifest(manifest)
-    assert held.kind == "model" and architecture in open_clip.list_models()
+    assert held.kind == "model"
+    assert architecture in open_clip.list_models()
     assert all(entry.path.endswith(".safetensors") for entry in held.files)
     assert (held.commercial_use == "no") == (name == "StreetCLIP")
 
@@ -185,7 +191,9 @@ def test_a_mirror_serves_a_model(clip, monkeypatch, tmp_path):
     monkeypatch.setattr(open_clip, "create_model", lambda *a, **k: _with_norm(small))
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: config)
     made = load_clip("ViT-B-32")
-    assert made.size == 32 and not made.synthetic and len(made.weights_hash) == 16
+    assert made.size == 32
+    assert not made.synthetic
+    assert len(made.weights_hash) == 16
     assert made.embed_text(["a photo from Norway"]).shape == (1, 16)
 
 
@@ -232,8 +240,8 @@ def _as_transformers(state):
                 for letter, part in zip("qkv", parts, strict=True):
                     out[f"{a}self_attn.{letter}_proj.{kind}"] = part
                 out[f"{a}self_attn.out_proj.{kind}"] = state[f"{b}attn.out_proj.{kind}"]
-                for mine, theirs in (("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"),
-                                     ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj")):  # fmt: skip
+                norms = (("layer_norm1", "ln_1"), ("layer_norm2", "ln_2"))
+                for mine, theirs in (*norms, ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj")):
                     out[f"{a}{mine}.{kind}"] = state[f"{b}{theirs}.{kind}"]
     return out
 
@@ -248,5 +256,6 @@ def test_photos_that_cannot_be_read_are_zero(clip):
     rows[1]["image"] = {"bytes": b"no photo", "path": None}
     broken = datasets.Dataset.from_list(rows, features=two.features)
     found = clip.embed_photos(broken.cast_column("image", datasets.Image()))
-    assert found[0].abs().sum() > 0 and found[1].abs().sum() == 0
+    assert found[0].abs().sum() > 0
+    assert found[1].abs().sum() == 0
     assert clip_module.FEATURES == ("image", "tokens")

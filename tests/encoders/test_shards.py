@@ -41,9 +41,11 @@ def test_written_once_and_read_back(clip, photos, tmp_path, monkeypatch):
     write_embeddings(clip, photos, tmp_path, rows_per_shard=20)
     assert files(tmp_path) == before
     store = EmbeddingStore(tmp_path)
-    assert len(store) == 50 and store.ids == list(photos["id"])
+    assert len(store) == 50
+    assert store.ids == list(photos["id"])
     assert np.allclose(store.latlon[:, 0], photos["latitude"])
-    assert store.about["weights"] == clip.weights_hash and store.about["synthetic"]
+    assert store.about["weights"] == clip.weights_hash
+    assert store.about["synthetic"]
     assert "photographer" not in before["shard-00000.json"].decode()
 
 
@@ -136,7 +138,8 @@ def test_two_processes_write_what_one_writes(by_one_process, tmp_path):
                 "--nproc-per-node", "2", "-m", "geolab.cli")  # fmt: skip
     quiet = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run(embed_command(tmp_path, *launcher), check=True, capture_output=True, env=quiet)
-    assert files(tmp_path) == by_one_process and len(by_one_process) == 10
+    assert files(tmp_path) == by_one_process
+    assert len(by_one_process) == 10
 
 
 @pytest.mark.slow

@@ -94,8 +94,6 @@ def test_each_row_lacks_one_part_more(number):
     from dataclasses import fields
 
     above, below = (ablation._config(i, 0) for i in (number - 1, number))
-    towers = [
-        "pretrained" if i == 0 else ablation._tower(i) for i in (number - 1, number)
-    ]
+    towers = ["pretrained" if i == 0 else ablation._tower(i) for i in (number - 1, number)]
     changed = [f.name for f in fields(above) if getattr(above, f.name) != getattr(below, f.name)]
     assert len(changed) + (towers[0] != towers[1]) == 1

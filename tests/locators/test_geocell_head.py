@@ -92,7 +92,7 @@ def test_tasks_train_the_shared_layer_and_can_be_read(cells):
     identity = torch.eye(12)
     assert (head.model.shared.weight - identity).abs().max() > 0.01
     said = head.read(features)
-    assert np.mean([a == b for a, b in zip(said["climate"][:-1], north[:-1])]) > 0.9
+    assert np.mean([a == b for a, b in zip(said["climate"][:-1], north[:-1], strict=True)]) > 0.9
     assert np.corrcoef(said["temperature"], places[:, 0])[0, 1] > 0.9
 
 

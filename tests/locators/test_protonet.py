@@ -9,7 +9,8 @@ import torch
 from geolab import sphere
 from geolab.data.errors import DataError
 from geolab.locators.clusters import cluster_cells
-from geolab.locators.protonet import ProtoConfig, ProtoNet, refine_reference
+from geolab.locators.protonet import ProtoConfig, ProtoNet
+from geolab.locators.protonet_reference import refine_reference
 
 
 def world(n_cells=6, per_cell=40, dim=8, seed=0):
@@ -137,7 +138,7 @@ def test_saved_and_refused_for_another_partition(tmp_path):
     said = chances(cells, len(points))
     again = ProtoNet.load(path, "abc").refine(features, said)
     assert torch.equal(again.weight, net.refine(features, said).weight)
-    with pytest.raises(DataError, match="'abc'.*'xyz'"):
+    with pytest.raises(DataError, match=r"'abc'.*'xyz'"):
         ProtoNet.load(path, "xyz")
 
 
