@@ -82,9 +82,15 @@ def test_out_of_memory_halves_once_and_says_so(clip, monkeypatch):
 def test_dtype():
     cpu = torch.device("cpu")
     assert pick_dtype("fp16", cpu) == torch.float16
-    assert pick_dtype("auto", cpu) == torch.float32
+    assert pick_dtype("auto", cpu, large=False) == torch.float32
     with pytest.raises(ValueError, match="precision 'int8'"):
         pick_dtype("int8", cpu)
+
+
+@pytest.mark.parametrize(("there", "wanted"), [(True, "bfloat16"), (False, "float32")])
+def test_dtype_on_cpus(monkeypatch, there, wanted):
+    monkeypatch.setattr(clip_module, "_cpu_has_bf16", lambda: there)
+    assert pick_dtype("auto", torch.device("cpu")) == getattr(torch, wanted)
 
 
 @pytest.mark.parametrize(("capability", "wanted"), [((8, 0), "bfloat16"), ((7, 5), "float16")])
