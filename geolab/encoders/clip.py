@@ -59,7 +59,7 @@ class Clip(nn.Module):
     size : int
         Side of the pictures in pixels.
     weights_hash : str
-        Sixteen hex digits of the weights; "random" where they come from chance.
+        Sixteen hex digits of the weights.
     synthetic : bool
         Whether it has only seen synthetic photos.
     dims : dict of str to int
@@ -241,10 +241,19 @@ def _in_batches(run: Callable[[Tensor], Tensor], rows: Tensor, batch: int, dim: 
         return torch.empty(0, dim)
     try:
         parts = [run(block) for block in rows.split(batch)]
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
         half = max(1, batch // 2)
         warnings.warn(f"out of memory with {batch} at once; trying {half} ({error})", stacklevel=3)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         parts = [run(block) for block in rows.split(half)]
     return torch.cat(parts)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice; on a CPU torch says so in words only."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return "allocate memory" in str(error) or "not enough memory" in str(error)

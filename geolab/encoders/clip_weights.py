@@ -67,7 +67,7 @@ def make_clip(name: str, weights: str | os.PathLike | None) -> Made:
         raise ValueError(f"no CLIP {name!r}; there are: {known}, and open_clip.list_models()")
     path = _path_of(name, manifest, weights)
     model = open_clip.create_model(architecture, force_quick_gelu=name in MANIFESTS)
-    digest = "random" if path is None else load_into(model, path)
+    digest = hash_of_weights(model) if path is None else load_into(model, path)
     tokenizer = open_clip.get_tokenizer(architecture)
     norm = (model.visual.image_mean or OPENAI_NORM[0], model.visual.image_std or OPENAI_NORM[1])
     width = open_clip.get_model_config(architecture)["vision_cfg"]["width"]
@@ -83,7 +83,7 @@ def _tiny(weights: str | os.PathLike | None) -> Made:
     if path == TINY_WEIGHTS and not TINY_WEIGHTS.exists():
         raise DataError(f"{TINY_WEIGHTS.name} of the small CLIP is missing: install geolab again")
     random = str(path) == "random"
-    digest = "random" if random else load_into(model, Path(path))
+    digest = hash_of_weights(model) if random else load_into(model, Path(path))
     text, vision = TINY["text_cfg"], TINY["vision_cfg"]
     tokenizer = small_tokenizer(text["vocab_size"], text["context_length"])
     about = {} if random else read_header(path)

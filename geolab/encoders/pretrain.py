@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from geolab.data.errors import DataError
 from geolab.encoders.captions import STREET_VIEW, CaptionConfig, caption_of
 from geolab.encoders.clip import Clip
+from geolab.encoders.clip_weights import hash_of_weights
 from geolab.encoders.cnn import augment
 from geolab.encoders.contrastive import chunked, equal_captions, gathered, info_nce_rows
 from geolab.training import Batch, History, TrainConfig, train
@@ -105,7 +106,7 @@ def pretrain(
         )
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(config.train.seed))
     identity = {"model": f"{clip.name}, {clip.weights_hash}", "captions": repr(config.captions)}
-    return train(
+    history = train(
         Pair(clip, config.chunk),
         n,
         lambda network, batch: _loss(network, batch, clip, pixels, rows, order, config),
@@ -117,6 +118,8 @@ def pretrain(
         name_of=lambda row: f"photo {rows[int(order[row])].get('id', int(order[row]))}",
         progress=progress,
     )
+    clip.weights_hash = hash_of_weights(clip.model)  # no longer the CLIP that it was
+    return history
 
 
 def _loss(

@@ -32,7 +32,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from geolab.data.errors import DataError
-from geolab.data.storage import write_atomic
+from geolab.data.storage import sha256_of, write_atomic
 from geolab.encoders.pixels import read_pixels
 from geolab.kernels import topk
 
@@ -69,6 +69,8 @@ def write_embeddings(
     DataError
         If the folder holds shards of another model, other weights, another feature or other photos.
     """
+    if feature not in clip.dims:
+        raise ValueError(f"no feature {feature!r}; there are: {', '.join(clip.dims)}")
     folder = Path(folder)
     rank, world = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     starts = list(range(0, len(photos), rows_per_shard))[rank::world]
@@ -125,7 +127,7 @@ def _is_done(path: Path, about: dict[str, Any]) -> bool:
             f"{path} holds other photos (from {held['ids'][:1]}): give another folder, or the same "
             "photos and rows_per_shard as before"
         )
-    return path.exists() and path.stat().st_size > 0
+    return path.exists() and sha256_of(path) == held.get("sha256")
 
 
 def _read_about(path: Path) -> dict[str, Any]:

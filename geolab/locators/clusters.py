@@ -15,6 +15,8 @@ from torch import Tensor
 
 from geolab.kernels import optics
 
+_BLOCK = 1 << 22  # numbers gathered at once: 16 MB, or what one large cluster needs
+
 
 @dataclass(frozen=True)
 class Clusters:
@@ -64,6 +66,49 @@ def cluster_cells(
         members += groups
     none = torch.empty(0, dtype=torch.int64)
     return Clusters(_running(counts), _running(sizes), torch.cat([none, *members]))
+
+
+def alike_members(
+    held: Clusters,
+    known: Tensor,
+    asked: Tensor,
+    photo: Tensor,
+    cluster: Tensor,
+    *,
+    least: bool = False,
+) -> Tensor:
+    """Most similar training photo within a cluster, for M pairs of photo and cluster.
+
+    Parameters
+    ----------
+    held : Clusters
+    known, asked : Tensor, shapes (N, D), (B, D)
+        Embeddings of training photos and of photos that are asked for.
+    photo, cluster : Tensor of int64, shape (M,)
+        Rows of `asked`, and clusters.
+    least : bool
+        The least similar one instead.
+
+    Returns
+    -------
+    Tensor of int64, shape (M,)
+        Rows of `known`; of equals the first.
+    """
+    sizes, out = held.ends.diff()[cluster], [torch.empty(0, dtype=torch.int64)]
+    block = (sizes.cumsum(0) * known.shape[1]).div(_BLOCK, rounding_mode="floor")
+    counts = torch.unique_consecutive(block, return_counts=True)[1].tolist()
+    for rows in torch.arange(len(cluster)).split(counts):
+        size = sizes[rows]
+        owner = torch.repeat_interleave(torch.arange(len(rows)), size)  # (T,)
+        within = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner]
+        first = held.ends[cluster[rows]]
+        gap = known[held.members[first[owner] + within]].sub_(asked[photo[rows][owner]])
+        gap = torch.linalg.vector_norm(gap, dim=1) * (-1 if least else 1)
+        best = torch.full((len(rows),), torch.inf).scatter_reduce(0, owner, gap, "amin")
+        place = torch.where(gap == best[owner], within, len(owner))
+        nearest = torch.full_like(size, len(owner)).scatter_reduce(0, owner, place, "amin")
+        out.append(held.members[first + nearest])
+    return torch.cat(out)
 
 
 def _labels(places: Tensor, min_samples: int, xi: float) -> np.ndarray:

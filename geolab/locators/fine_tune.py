@@ -10,23 +10,24 @@ that the feature uses. What is frozen is what is said: see `geolab.locators.tune
     tuned.locate(images)
     tuned.clip.embed_pixels(pixels, "tokens")       # the tower as it is now
 
-Head and tower have learning rates of their own: the head starts from nothing, the tower knows a lot
-and forgets it at the head's rate. After each epoch the median error of the validation photos is
-measured; the epoch where it is least is kept, and training stops when it has not improved for
-``train.patience`` epochs.
+The head learns before the tower, for `head_epochs` on features made once, as PIGEON unfreezes its
+last block with the trained head in place: a head from chance would send the tower gradients that
+mean nothing. Both have learning rates of their own, since the tower would forget at the head's.
+After each epoch the median error of the validation photos is measured; the epoch where it is least
+is kept, and training stops when it has not improved for ``train.patience`` epochs.
 """
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geolab.cells import Partition
 from geolab.data.errors import DataError
@@ -36,10 +37,16 @@ from geolab.encoders.cnn import to_pixels
 from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.locators.baselines import places_of
 from geolab.locators.multitask import Task, targets_of
-from geolab.locators.tuned_network import FineTuneConfig, TunedNetwork, TuningLoss, learning
-from geolab.metrics import errors_km
+from geolab.locators.tuned_network import (
+    FineTuneConfig,
+    TunedNetwork,
+    TuningLoss,
+    teach,
+    teaching_rows,
+    warm_heads,
+)
 from geolab.posterior import Posterior
-from geolab.training import History, load_weights, save_weights, train
+from geolab.training import History, load_weights, save_weights
 from geolab.training.checkpoint import read_about
 
 if TYPE_CHECKING:
@@ -169,31 +176,23 @@ class FineTuned:
     ) -> FineTuned:
         """Train on pixels or features; cells are -1 where a row teaches nothing."""
         config, places, targets = self.config, torch.as_tensor(places), targets or {}
-        rows = (cells >= 0).nonzero()[:, 0]
-        if not len(rows):
-            raise ValueError("no photo lies in a cell: fit the partition on these photos")
-        if validation is not None and not len(validation[0]):
-            raise ValueError("no validation photo can be read: give others, or none")
-        missing = [task.name for task in self.tasks if task.name not in targets]
-        if missing:
-            raise ValueError(f"no targets for the task {missing[0]!r}: give targets=")
+        rows = teaching_rows(cells, validation, self.tasks, targets)
         self._build(partition)
-        tower = learning(self.model.clip, config.part, config.feature)
+        loss = TuningLoss(config, self.tasks, partition.means, given, places, cells, rows, targets)
+        fresh = checkpoint is None or not Path(checkpoint).exists()
+        warm = warm_heads(self.model, loss, validation) if fresh else 0.0
         recipe = f"rates {config.head_lr}, {config.tower_lr}, crops of {config.min_area}"
-        groups = [{"params": self.model.heads, "lr": config.head_lr}]
-        groups += [{"params": tower, "lr": config.tower_lr}] if tower else []
-        self.history = train(
+        self.history = teach(
             self.model,
-            len(rows),
-            TuningLoss(config, self.tasks, partition.means, given, places, cells, rows, targets),
-            config.train if validation else replace(config.train, select=""),
+            config.part,
+            loss,
+            validation,
+            config.train,
             checkpoint=checkpoint,
-            identity=self._identity() | {"recipe": recipe},
-            validate=self._median_on(*validation) if validation else None,
-            groups=groups,
-            name_of=lambda row: f"photo {int(rows[row])}",
+            identity=self._identity() | {"recipe": f"{recipe}, head first {config.head_epochs}"},
             progress=progress,
         )
+        self.history.seconds += warm
         self._settle()
         return self
 
@@ -209,21 +208,9 @@ class FineTuned:
         if self.config.part != "head":
             clip.name, clip.weights_hash = self.name, hash_of_weights(clip.model)
 
-    def _median_on(self, given: Tensor, places: Tensor) -> Callable[..., dict[str, float]]:
-        def validate(_: nn.Module) -> dict[str, float]:
-            said = self.partition.means[self.probabilities(given).argmax(1)]
-            km = torch.from_numpy(errors_km(said.numpy(), torch.as_tensor(places).numpy()))
-            return {"median_km": float(km.median())}
-
-        return validate
-
-    @torch.no_grad()
     def probabilities(self, given: Tensor) -> Tensor:
         """Chances of the cells for pixels (N, 3, S, S) or features (N, D): (N, C) float32."""
-        model = self._fitted().eval()
-        device = next(model.parameters()).device
-        parts = [model(block.to(device))[0].softmax(1).cpu() for block in given.split(256)]
-        return torch.cat(parts) if parts else torch.empty(0, len(self.partition))
+        return self._fitted().probabilities(given)
 
     def locate(self, images: Sequence[Image.Image]) -> Posterior:
         """Answer for each photo: all cells, at the means of their photos."""
@@ -231,7 +218,8 @@ class FineTuned:
 
     def locate_pixels(self, pixels: Tensor) -> Posterior:
         """As `locate`, for pixels (N, 3, S, S) of uint8."""
-        return Posterior.from_votes(self.partition.means, self.probabilities(pixels).double())
+        weight = self.probabilities(pixels).double()
+        return Posterior.from_votes(self.partition.means, weight)
 
     def locate_features(self, features: Tensor) -> Posterior:
         """As `locate`, for features (N, D) of this locator's own `clip`."""

@@ -48,7 +48,13 @@ from geolab.encoders.clip import Clip, Feature
 from geolab.locators.baselines import places_of
 from geolab.locators.geocell_head import GeocellHead, HeadConfig
 from geolab.locators.multitask import targets_of, tasks_of
-from geolab.locators.protonet import PIGEON_REFINER, PIGEOTTO_REFINER, ProtoConfig, ProtoNet
+from geolab.locators.protonet import (
+    PIGEON_REFINER,
+    PIGEOTTO_REFINER,
+    ProtoConfig,
+    ProtoNet,
+    best_cells,
+)
 from geolab.locators.views import panorama_pixels
 from geolab.posterior import Posterior
 
@@ -230,7 +236,7 @@ class Pigeon:
             return cells
         refined = self.refiner.refine(self.head.pooled(features), chances)
         k = refined.support_size
-        top, at = chances.double().topk(k, dim=1)
+        top, at = best_cells(chances.double(), k)
         rest = cells.weight.scatter(1, at, 0.0)  # (B, C)
         weight = torch.cat([refined.weight * top.sum(1, keepdim=True), rest], 1)
         most = weight[:, :k].amax(1, keepdim=True)

@@ -16,7 +16,7 @@ The answer is the place of the most similar photo in the winning cluster. If it 
 
 Photos of no cluster never become an answer; a cell without prototypes loses. T has the unit of the
 distances, so PIGEON's 1.6 does not carry over: between unit vectors all distances are within 2, and
-1.6 changes next to nothing.
+1.6 changes next to nothing. Tune T, or leave it at a tenth of `ProtoNet.distance_scale`.
 
 **The released code** takes the *least* similar photo of the winning cluster (an argmax of distances
 where an argmin was meant). ``member="farthest"`` is that; a photo that is asked for itself then
@@ -26,12 +26,10 @@ misses itself.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -41,48 +39,14 @@ from geolab import sphere
 from geolab.data.array_file import load_arrays, save_arrays
 from geolab.data.errors import DataError
 from geolab.kernels import PrototypeTable, prototype_scores
-from geolab.locators.clusters import Clusters, cluster_cells
-from geolab.metrics import errors_km
+from geolab.locators.clusters import Clusters, alike_members, cluster_cells
+from geolab.locators.protonet_config import PIGEON_REFINER, PIGEOTTO_REFINER, ProtoConfig
+from geolab.metrics import errors_km, geoguessr_score
 from geolab.posterior import Posterior
 
+__all__ = ["PIGEON_REFINER", "PIGEOTTO_REFINER", "ProtoConfig", "ProtoNet", "best_cells"]
+
 _FILE = {"kind": "geolab-protonet", "version": 1}
-
-
-@dataclass(frozen=True)
-class ProtoConfig:
-    """How to cluster, and how to choose.
-
-    Attributes
-    ----------
-    min_samples, xi : int, float
-        OPTICS within a cell.
-    top_k : int
-        Cells that compete.
-    temperature : float
-        T, in the unit of the embedding's distances.
-    max_km : float
-        Longest way from the first guess to the refined place.
-    member : {"nearest", "mean", "farthest"}
-        Place of a cluster: its most similar photo, the mean of its photos, or the released fault.
-    """
-
-    min_samples: int = 3
-    xi: float = 0.15
-    top_k: int = 5
-    temperature: float = 1.6
-    max_km: float = 1000.0
-    member: Literal["nearest", "mean", "farthest"] = "nearest"
-
-    def __post_init__(self) -> None:
-        if self.member not in ("nearest", "mean", "farthest"):
-            raise ValueError(f"member {self.member!r} must be nearest, mean or farthest")
-        if self.top_k < 1 or not self.temperature > 0:
-            raise ValueError(f"top_k {self.top_k} must be at least 1, temperature positive")
-
-
-PIGEON_REFINER = ProtoConfig()
-PIGEOTTO_REFINER = ProtoConfig(100, 0.1, 40, 0.6, math.inf)
-"""Published settings; its first two numbers are the defaults of the released file."""
 
 
 class ProtoNet:
@@ -122,11 +86,19 @@ class ProtoNet:
         Raises
         ------
         ValueError
-            If shapes disagree or a feature is not finite (its row is named).
+            If shapes disagree, a feature is not finite, a place is not on Earth or a cell has no
+            point (the row is named).
         """
         if not len(features) == len(places) == len(cells):
             raise ValueError(f"{len(features)} features, {len(places)} places, {len(cells)} cells")
-        self.features, self.places = _finite(features), torch.as_tensor(places).double()
+        bad = ((cells < -1) | (cells >= len(cell_points))).nonzero()
+        if len(bad):
+            row = int(bad[0])
+            raise ValueError(
+                f"cells row {row} is {int(cells[row])}, and there are {len(cell_points)} cells"
+            )
+        self.features = self.ready(features)
+        self.places = sphere.check_latlon(places, "places").double()
         self.cell_points = torch.as_tensor(cell_points).double()
         self.clusters = cluster_cells(
             self.places, cells, len(self.cell_points), self.config.min_samples, self.config.xi
@@ -140,13 +112,39 @@ class ProtoNet:
         owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
         total = torch.zeros(len(sizes), self.features.shape[1])
         total.index_add_(0, owner, self.features[held.members])
-        self.table = PrototypeTable(total / sizes[:, None].clamp_min(1), held.offsets)
+        means = total / sizes[:, None].clamp_min(1)
+        self.table = PrototypeTable(self._scaled(means), held.offsets)
         xyz = torch.zeros(len(sizes), 3, dtype=torch.float64)
         xyz.index_add_(0, owner, sphere.to_unit(self.places[held.members]))
         self._means = sphere.to_latlon(xyz) if len(sizes) else torch.empty(0, 2).double()
 
+    def _scaled(self, vectors: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(vectors, dim=1) if self.config.unit else vectors
+
+    def ready(self, features: Tensor) -> Tensor:
+        """Embeddings as they are compared: float32, of unit length if the configuration says so.
+
+        Raises
+        ------
+        ValueError
+            If a row is not finite; it is named.
+        """
+        bad = (~features.isfinite()).any(1).nonzero()
+        if len(bad):
+            raise ValueError(f"row {int(bad[0])} has a feature that is not finite: embed it again")
+        return self._scaled(features.float())
+
     def reconfigured(self, **changes: object) -> ProtoNet:
-        """Return the same prototypes, choosing otherwise."""
+        """Return the same prototypes, choosing otherwise.
+
+        Raises
+        ------
+        ValueError
+            If a change asks for other prototypes.
+        """
+        made = {"min_samples", "xi", "unit"} & set(changes)
+        if made:
+            raise ValueError(f"{', '.join(sorted(made))} makes other prototypes: fit again")
         other = copy.copy(self)
         other.config = replace(self.config, **changes)
         return other
@@ -164,10 +162,19 @@ class ProtoNet:
         -------
         Posterior
             Over the K refined places; its mode is the answer, after the rule of the longest way.
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, or a row is not finite (it is named).
         """
-        features = _finite(features)
-        k = min(self.config.top_k, chances.shape[1])
-        top, cells = chances.float().topk(k, dim=1)
+        features = self.ready(features)
+        if chances.shape != (len(features), len(self.cell_points)):
+            raise ValueError(
+                f"chances are {tuple(chances.shape)}, not one for each of {len(features)} photos "
+                f"and {len(self.cell_points)} cells"
+            )
+        top, cells = best_cells(chances.float(), self.config.top_k)
         found = prototype_scores(features, cells, top, self.table, self.config.temperature)
         points = self._points(features, cells, found.nearest)  # (B, K, 2)
         scores = found.scores.double()
@@ -182,30 +189,14 @@ class ProtoNet:
         """Place of each candidate (B, K, 2): of its nearest cluster, or of the cell without one."""
         points = self.cell_points[cells]
         asked = (nearest >= 0).nonzero()  # (M, 2): photo and column
-        if not len(asked):
-            return points
-        cluster = nearest[nearest >= 0]
+        photo, cluster = asked[:, 0], nearest[nearest >= 0]
         if self.config.member == "mean":
-            points[asked[:, 0], asked[:, 1]] = self._means[cluster]
+            points[photo, asked[:, 1]] = self._means[cluster]
             return points
-        points[asked[:, 0], asked[:, 1]] = self.places[self._members(features, asked, cluster)]
+        least = self.config.member == "farthest"
+        rows = alike_members(self.clusters, self.features, features, photo, cluster, least=least)
+        points[photo, asked[:, 1]] = self.places[rows]
         return points
-
-    def _members(self, features: Tensor, asked: Tensor, cluster: Tensor) -> Tensor:
-        """Row of the chosen training photo of each cluster asked for, (M,); ties: the first."""
-        held, out = self.clusters, []
-        for rows in torch.arange(len(cluster)).split(8192):
-            first, size = held.ends[cluster[rows]], held.ends.diff()[cluster[rows]]
-            owner = torch.repeat_interleave(torch.arange(len(rows)), size)  # (T,)
-            within = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner]
-            member = held.members[first[owner] + within]
-            gap = (self.features[member] - features[asked[rows, 0][owner]]).square().sum(1)
-            gap = -gap if self.config.member == "farthest" else gap
-            best = torch.full((len(rows),), torch.inf).scatter_reduce(0, owner, gap, "amin")
-            place = torch.where(gap == best[owner], within, len(owner))
-            least = torch.full_like(size, len(owner)).scatter_reduce(0, owner, place, "amin")
-            out.append(held.members[first + least])
-        return torch.cat(out)
 
     def tuned(
         self,
@@ -214,28 +205,39 @@ class ProtoNet:
         places: Tensor,
         temperatures: Sequence[float] | None = None,
     ) -> ProtoNet:
-        """Choose T on validation photos: the smallest median error, then the best mean.
+        """Choose T on validation photos: the smallest median error, then the best score.
 
         Parameters
         ----------
         temperatures : sequence of float, optional
             By default shares, 0.01 to 2, of the median distance from a photo to a prototype.
+
+        Raises
+        ------
+        ValueError
+            If there is no temperature or no photo to choose by.
         """
         if temperatures is None:
             temperatures = [share * self.distance_scale(features) for share in _SHARES]
+        if not (len(temperatures) and len(features)):
+            raise ValueError(f"{len(temperatures)} temperatures, {len(features)} photos: give some")
         truth = torch.as_tensor(places).numpy()
 
         def error(temperature: float) -> tuple[float, float]:
             said = self.reconfigured(temperature=temperature).refine(features, chances).mode()
             km = errors_km(said.numpy(), truth)
-            return float(np.median(km)), float(km.mean())
+            return float(np.median(km)), -float(geoguessr_score(km).mean())
 
         return self.reconfigured(temperature=min(temperatures, key=error))
 
     def distance_scale(self, features: Tensor) -> float:
-        """Median distance between photos and prototypes: the unit that T should have."""
+        """Median distance between photos and prototypes: the unit that T should have.
+
+        1 where there is nothing to measure: no prototypes, or embeddings that are all equal.
+        """
         some = self.table.vectors[:: max(1, len(self.table.vectors) // 500)]
-        return float(torch.cdist(features[:500].float(), some).median()) if len(some) else 1.0
+        apart = torch.cdist(self.ready(features[:500]), some)
+        return float(apart.median()) or 1.0 if apart.numel() else 1.0
 
     def save(self, path: str | PathLike, partition_hash: str = "") -> Path:
         """Write prototypes, members and training embeddings to one .npz file."""
@@ -272,8 +274,21 @@ class ProtoNet:
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-def _finite(features: Tensor) -> Tensor:
-    bad = (~features.isfinite()).any(1).nonzero()
-    if len(bad):
-        raise ValueError(f"row {int(bad[0])} has a feature that is not finite: embed it again")
-    return features.float()
+def best_cells(chances: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Chances and numbers (B, k) of the best cells, best first; of equals the lower number.
+
+    `torch.topk` promises no order of equals, and picks any of those that tie for the last place.
+
+    Examples
+    --------
+    >>> best_cells(torch.full((1, 8), 0.125), 3)[1]
+    tensor([[0, 1, 2]])
+    """
+    k = min(k, chances.shape[1])
+    top, cells = chances.topk(k, dim=1)
+    tied = (chances >= top[:, -1:]).sum(1) > k
+    if tied.any():
+        cells[tied] = chances[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
+    cells = cells.sort(dim=1).values
+    top, order = chances.gather(1, cells).sort(dim=1, descending=True, stable=True)
+    return top, cells.gather(1, order)

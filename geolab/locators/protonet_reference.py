@@ -14,8 +14,9 @@ from geolab.locators.protonet import ProtoNet
 def refine_reference(net: ProtoNet, features: Tensor, chances: Tensor) -> Tensor:
     """Plain form of `ProtoNet.refine`, a loop over photos and cells: answers (B, 2)."""
     config, held, out = net.config, net.clusters, []
-    for feature, chance in zip(features, chances, strict=True):
-        top, cells = chance.topk(min(config.top_k, len(chance)))
+    for feature, chance in zip(net.ready(features), chances, strict=True):
+        top, cells = chance.sort(descending=True, stable=True)
+        top, cells = top[: config.top_k], cells[: config.top_k]
         points, gaps = [], []
         for cell in cells.tolist():
             clusters = range(*held.offsets[cell : cell + 2].tolist())

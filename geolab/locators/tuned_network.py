@@ -6,10 +6,12 @@ input norm to learn, probably by oversight. Here a part is named, and nothing el
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +19,8 @@ from geolab.encoders.clip import FEATURES, Clip, Feature
 from geolab.encoders.cnn import augment
 from geolab.kernels import smoothed_cross_entropy
 from geolab.locators.multitask import Task, task_loss
-from geolab.training import Batch, TrainConfig
+from geolab.metrics import errors_km
+from geolab.training import Batch, History, TrainConfig, train
 
 Part = Literal["head", "last block", "whole"]
 PARTS = ("head", "last block", "whole")
@@ -36,6 +39,8 @@ class FineTuneConfig:
     feature : {"tokens", "image"}
     head_lr, tower_lr : float
         Peak learning rates.
+    head_epochs : int
+        Epochs of the heads alone, without crops, before the tower learns with them.
     tau_km : float, optional
         Width of smoothed labels; one-hot if not given.
     min_area : float
@@ -49,6 +54,7 @@ class FineTuneConfig:
     feature: Feature = "tokens"
     head_lr: float = 3e-3
     tower_lr: float = 1e-4
+    head_epochs: int = 10
     tau_km: float | None = None
     min_area: float = 0.8
     train: TrainConfig = field(default_factory=lambda: TUNING)
@@ -60,8 +66,11 @@ class FineTuneConfig:
                 f"feature {self.feature!r} one of {', '.join(FEATURES)}"
             )
         positive = self.head_lr > 0 and self.tower_lr > 0 and (self.tau_km or 1) > 0
-        if not (positive and 0 < self.min_area <= 1):
-            raise ValueError(f"{self}: rates and tau_km must be positive, min_area 0 to 1")
+        if not (positive and 0 < self.min_area <= 1 and self.head_epochs >= 0):
+            raise ValueError(
+                f"{self}: rates and tau_km must be positive, head_epochs not less than 0, "
+                "min_area above 0 and not more than 1"
+            )
 
 
 class TunedNetwork(nn.Module):
@@ -86,6 +95,15 @@ class TunedNetwork(nn.Module):
         features = given if given.ndim == 2 else self.clip.features(given, self.feature)
         features = self.norm(features)
         return self.cells(features), {name: head(features) for name, head in self.tasks.items()}
+
+    @torch.no_grad()
+    def probabilities(self, given: Tensor) -> Tensor:
+        """Chances of the cells for pixels or features: (N, C) float32 on the CPU."""
+        self.eval()
+        if not len(given):
+            return torch.empty(0, self.cells.out_features)
+        device = self.cells.weight.device
+        return torch.cat([self(x.to(device))[0].softmax(1).cpu() for x in given.split(256)])
 
     @property
     def heads(self) -> list[nn.Parameter]:
@@ -180,3 +198,72 @@ class TuningLoss:
             return F.cross_entropy(scores, self.cells[rows].to(device), reduction="sum")
         places, points = self.places[rows].to(device), self.points.to(device)
         return smoothed_cross_entropy(scores, places, points, tau_km, reduction="sum")
+
+
+def teaching_rows(
+    cells: Tensor,
+    validation: tuple[Tensor, Tensor] | None,
+    tasks: Sequence[Task],
+    targets: Mapping[str, Tensor],
+) -> Tensor:
+    """Rows that lie in a cell. Raises ValueError where nothing can be learnt."""
+    rows = (cells >= 0).nonzero()[:, 0]
+    if not len(rows):
+        raise ValueError("no photo lies in a cell: fit the partition on these photos")
+    if validation is not None and not len(validation[0]):
+        raise ValueError("no validation photo can be read: give others, or none")
+    missing = [task.name for task in tasks if task.name not in targets]
+    if missing:
+        raise ValueError(f"no targets for the task {missing[0]!r}: give targets=")
+    return rows
+
+
+def teach(
+    network: TunedNetwork,
+    part: Part,
+    loss: TuningLoss,
+    validation: tuple[Tensor, Tensor] | None,
+    config: TrainConfig,
+    **options: Any,
+) -> History:
+    """Train heads and a part of the tower; `options` as for `geolab.training.train`.
+
+    Parameters
+    ----------
+    validation : tuple of pixels or features and places (N, 2), optional
+        For "median_km"; without them nothing is selected by.
+    """
+    tower = learning(network.clip, part, network.feature)
+    groups = [{"params": network.heads, "lr": loss.config.head_lr}]
+    groups += [{"params": tower, "lr": loss.config.tower_lr}] if tower else []
+
+    def validate(seen: TunedNetwork) -> dict[str, float]:
+        given, places = validation
+        said = loss.points[seen.probabilities(given).argmax(1)].numpy()
+        km = torch.from_numpy(errors_km(said, torch.as_tensor(places).numpy()))
+        return {"median_km": float(km.median())}
+
+    return train(
+        network,
+        len(loss.rows),
+        loss,
+        config if validation else replace(config, select=""),
+        validate=validate if validation else None,
+        groups=groups,
+        name_of=lambda row: f"photo {int(loss.rows[row])}",
+        **options,
+    )
+
+
+def warm_heads(
+    network: TunedNetwork, loss: TuningLoss, validation: tuple[Tensor, Tensor] | None
+) -> float:
+    """Teach the heads on features of the tower as it is, made once; returns the seconds taken."""
+    config = loss.config
+    if config.part == "head" or not config.head_epochs:
+        return 0.0
+    began, clip = time.perf_counter(), network.clip
+    known = replace(loss, given=clip.embed_pixels(loss.given, config.feature))
+    held = validation and (clip.embed_pixels(validation[0], config.feature), validation[1])
+    teach(network, "head", known, held, replace(config.train, epochs=config.head_epochs))
+    return time.perf_counter() - began

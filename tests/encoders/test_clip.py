@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,8 @@ from geolab.encoders import clip_weights
 from geolab.encoders.clip import load_clip, pick_dtype
 from geolab.encoders.clip_tokens import small_tokenizer
 from geolab.encoders.clip_weights import open_clip_names, read_header, save_clip
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +198,11 @@ def test_a_mirror_serves_a_model(clip, monkeypatch, tmp_path):
     save_file(small.state_dict(), folder / "open_clip_model.safetensors")
     monkeypatch.setenv("GEOLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GEOLAB_MIRROR", str(tmp_path / "mirror"))
+    manifest = (REPOSITORY / "data_manifests" / "clip_vit_b_32.yaml").read_text("utf-8")
+    unpinned = re.sub(r"sha256: \w+, bytes: \d+", "sha256: null, bytes: null", manifest)
+    (tmp_path / "clip_vit_b_32.yaml").write_text(unpinned, "utf-8")
+    known = {"ViT-B-32": (tmp_path / "clip_vit_b_32.yaml", "ViT-B-32")}
+    monkeypatch.setattr(clip_weights, "MANIFESTS", known)
     monkeypatch.setattr(open_clip, "create_model", lambda *a, **k: _with_norm(small))
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: config)
     made = load_clip("ViT-B-32")

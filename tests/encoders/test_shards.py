@@ -156,3 +156,14 @@ def test_killed_and_started_again_equals_one_run(by_one_process, tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     left = {name: data for name, data in files(tmp_path).items() if not name.startswith(".")}
     assert left == by_one_process
+
+
+def test_a_shard_that_was_cut_short_is_made_again(clip, photos, tmp_path):
+    write_embeddings(clip, photos, tmp_path, rows_per_shard=25)
+    whole = files(tmp_path)
+    shard = tmp_path / "shard-00001.npy"
+    shard.write_bytes(shard.read_bytes()[:200])
+    write_embeddings(clip, photos, tmp_path, rows_per_shard=25)
+    assert files(tmp_path) == whole
+    with pytest.raises(ValueError, match="no feature 'cls'"):
+        write_embeddings(clip, photos, tmp_path, feature="cls")
