@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geolab.borders import same_country
+from geolab.borders import borders_path, same_country
 from geolab.intervals import group_index
 from geolab.metrics import errors_km, same_place, summarise
 from geolab.rows import MEASURED, Row, read_rows, rows_from_json, rows_to_json, write_rows
@@ -58,7 +58,8 @@ class Options:
     point : str
         Which point of a `Posterior` is the answer: "mode", "mean" or "best_score".
     areas : bool
-        Whether to add country and region accuracy (needs the gazetteer).
+        Whether to add country and region accuracy by nearest town, and by border where Natural
+        Earth is in the cache.
     n_boot, seed : int
         Bootstrap resamples and their seed.
     """
@@ -102,8 +103,9 @@ def evaluate_points(
     correct = {}
     if options.areas:
         correct = {a: same_place(predicted, truth, level=a) for a in ("country", "region")}
-        by_border = same_country(predicted, truth)
-        correct |= {} if by_border is None else {"border": by_border}
+        if layer := borders_path():
+            correct["border"] = same_country(predicted, truth, layer)
+            about["parameters"] = {**about.get("parameters", {}), "borders": layer.name}
     metrics = summarise(
         errors, groups=groups, correct=correct, n_boot=options.n_boot, seed=options.seed
     )

@@ -34,8 +34,11 @@ COLUMNS = {
 COSTS = ("train_s", "weights_m")
 """What a system took to train, beside what it reached."""
 
-SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region", "border"))
-"""What fits a screen of 100 characters; files and notebooks have all columns."""
+SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region"))
+"""What a screen shows; files and notebooks have all columns."""
+
+WIDER = ("border", *COSTS)
+"""Columns that need more than a screen of 100 characters."""
 
 MARKS = {"second-hand": "†", "recomputed": "‡", "conflict": "≠", "no": "?"}
 MARK_MEANS = {
@@ -137,6 +140,11 @@ def notes(panel: Panel) -> list[str]:
     if any(_never_or_always(row) for row in ours):
         said.append(
             "0 or 100 % of n: the bootstrap sees no spread; the true rate may be 3/n away, or more"
+        )
+    if any("border" in row.metrics for row in panel.rows):
+        said.append(
+            "border %: answers inside the polygon of the truth's country; country %: nearest towns "
+            "in one country (geolab.borders)"
         )
     if any(row.failed for row in ours):
         said.append("a failed photo is a miss: no threshold, score 0, 20,015 km in the mean")

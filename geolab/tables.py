@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING
 from geolab.intervals import Estimate
 from geolab.panels import (
     COLUMNS,
-    COSTS,
     SCREEN,
+    WIDER,
     Panel,
     count,
     figure,
@@ -223,8 +223,8 @@ def print_table(rows: Iterable[Row], *, width: int = 100) -> None:
     held = tuple(rows)
     columns = [name for name in SCREEN if any(name in row.metrics for row in held)]
     console = Console()
-    costs = sum(name in columns for name in COSTS)  # a column that does not fit would be dropped
-    console.width = max(width + 9 * costs, console.width)
+    more = sum(name in columns for name in WIDER)  # a column that does not fit would be dropped
+    console.width = max(width + 9 * more, console.width)
     console.print(table(held, columns))
 
 

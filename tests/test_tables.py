@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from geolab.intervals import Estimate
-from geolab.panels import COLUMNS, COSTS, MARKS, figure, interval, notes, panels, system_name
+from geolab.panels import COLUMNS, MARKS, WIDER, figure, interval, notes, panels, system_name
 from geolab.rows import Row
 from geolab.tables import print_table, published, record, results_path, table
 
@@ -61,7 +61,7 @@ def test_published_numbers_agree_with_the_specification():
     human = by_name["Human"].metrics
     assert set(human) == {"within_200", "within_750", "within_2500"}
     pigeon = published("pigeon-holdout")[0]
-    assert (pigeon.n, pigeon.metrics["country"].value) == (5000, 91.96)
+    assert (pigeon.n, pigeon.metrics["border"].value) == (5000, 91.96)
 
 
 def test_every_published_row_has_a_source_a_year_and_sane_numbers():
@@ -144,7 +144,7 @@ def test_n_failures_and_intervals_are_always_printed():
 
 def test_the_screen_has_whole_cells_whatever_it_is(capsys):
     share, km = Estimate(44.44, 1.23, 55.5), Estimate(10_008.0, 812.0, 12_345.0)
-    metrics = {n: km if n.endswith("_km") else share for n in COLUMNS if n not in COSTS}
+    metrics = {n: km if n.endswith("_km") else share for n in COLUMNS if n not in WIDER}
     metrics["score"] = Estimate(1506.0, 1093.0, 1800.0)
     print_table([measured("chance, photo density", metrics=metrics, n=300, failed=3)])
     said = capsys.readouterr().out

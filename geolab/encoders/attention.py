@@ -7,7 +7,9 @@
   attention times the gradient of a score, what is positive of it, layer by layer. It says which
   patches raised *this* answer.
 
-Both read the class token's row for the feature "image" and the mean of all rows for "tokens".
+Both read the class token's row for the feature "image" and the mean of all rows for "tokens". They
+work for every vision transformer of open_clip whose blocks hold `torch.nn.MultiheadAttention` and
+whose first token is the class token: all sizes of ViT, not ResNets.
 Neither proves that a patch was needed: erase it and see (`geolab.cue_studies`).
 """
 
@@ -29,8 +31,19 @@ def recorded(blocks: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
 
     The library's layer hands out no matrix that its result depends on, so each layer is computed
     here from its own weights: the same result, with the matrix in the graph.
+
+    Raises
+    ------
+    ValueError
+        If a block attends in another way than `torch.nn.MultiheadAttention`.
     """
     kept: list[Tensor] = []
+    for i, block in enumerate(blocks):
+        if not isinstance(getattr(block, "attn", None), nn.MultiheadAttention):
+            raise ValueError(
+                f"block {i} ({type(block).__name__}) has no nn.MultiheadAttention to read: take a "
+                "ViT of open_clip"
+            )
     try:
         for block in blocks:
             block.attn.forward = partial(_attend, block.attn, kept)
@@ -53,7 +66,8 @@ def _attend(
     x = query if layer.batch_first else query.transpose(0, 1)
     parts = nn.functional.linear(x, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)
     b, t, width = x.shape
-    split = [part.view(b, t, layer.num_heads, -1).transpose(1, 2) for part in parts]  # (B, h, T, d)
+    shape = (b, t, layer.num_heads, layer.head_dim)
+    split = [part.view(shape).transpose(1, 2) for part in parts]  # (B, T, W) -> (B, h, T, d)
     scores = split[0] @ split[1].transpose(-1, -2) / split[0].shape[-1] ** 0.5  # (B, h, T, T)
     weights = (scores if attn_mask is None else scores + attn_mask).softmax(-1)
     kept.append(weights)
@@ -62,24 +76,52 @@ def _attend(
 
 
 @torch.no_grad()
-def rollout(clip: Clip, pixels: Tensor, *, feature: Feature = "tokens", batch: int = 64) -> Tensor:
+def rollout(
+    clip: Clip,
+    pixels: Tensor,
+    *,
+    feature: Feature = "tokens",
+    discard: float = 0.0,
+    batch: int = 64,
+) -> Tensor:
     """Attention rollout of pixels (N, 3, S, S): (N, g, g) float32, each map sums to 1.
+
+    Parameters
+    ----------
+    discard : float
+        Share of each row of the attention, from its smallest values, that is set to 0 before the
+        layers are multiplied. Large towers spread attention thinly over everything; 0.9 shows what
+        stands out. Not in the paper.
 
     Raises
     ------
     ValueError
-        If a map is not finite; its row is named.
+        If a map is not finite (its row is named), or `discard` is not in [0, 1).
     """
+    if not 0 <= discard < 1:
+        raise ValueError(f"discard is {discard}; it must be 0 or more, and less than 1")
     maps = []
-    for block in pixels.split(batch):
+    for block in _blocks_of(clip, pixels, batch):
         with recorded(list(clip.blocks)) as kept:
             clip.features(block, feature)
         flow = torch.eye(kept[0].shape[-1]).expand(len(block), -1, -1)
         for weights in kept:
-            step = weights.float().mean(1).cpu() + torch.eye(flow.shape[-1])  # (B, T, T)
+            held = _largest(weights.float().mean(1).cpu(), discard)
+            step = held + torch.eye(flow.shape[-1])  # (B, T, T)
             flow = step / step.sum(-1, keepdim=True) @ flow
         maps.append(_to_patches(flow, feature))
     return _checked(maps)
+
+
+def _largest(rows: Tensor, discard: float) -> Tensor:
+    """Rows (B, T, T) that sum to 1, without the smallest share of each of them."""
+    n = int(discard * rows.shape[-1])
+    if n == 0 or not len(rows):
+        return rows
+    least = rows.kthvalue(n, -1, keepdim=True).values
+    kept = rows.masked_fill(rows <= least, 0.0)
+    total = kept.sum(-1, keepdim=True)
+    return torch.where(total > 0, kept / total, rows)  # a flat row has no smallest values
 
 
 def gradient_attention(
@@ -98,17 +140,28 @@ def gradient_attention(
         ``features (b, D) -> (b,)``, such as the log-probability of a cell. Called for one block of
         photos after the other, in order.
 
+    Returns
+    -------
+    Tensor
+        A photo whose score nothing raises has a flat map.
+
     Raises
     ------
     ValueError
-        If a map is not finite; its row is named.
+        If a map is not finite (its row is named), or `score` does not return a number per photo
+        that depends on the features.
     """
     maps = []
-    for block in pixels.split(batch):
+    for block in _blocks_of(clip, pixels, batch):
         with recorded(list(clip.blocks)) as kept, torch.enable_grad():
             start = clip.normal(block).requires_grad_(True)  # a graph even where weights are frozen
-            value = score(clip.features_of(start, feature)).sum()
-            slopes = torch.autograd.grad(value, kept)
+            value = score(clip.features_of(start, feature))
+            if value.shape != (len(block),) or not value.requires_grad:
+                raise ValueError(
+                    f"score returned shape {tuple(value.shape)} for {len(block)} photos: it must "
+                    "return one number per photo, computed from the features with gradient"
+                )
+            slopes = torch.autograd.grad(value.sum(), kept)
         flow = torch.eye(kept[0].shape[-1]).expand(len(block), -1, -1).clone()
         for weights, slope in zip(kept, slopes, strict=True):
             raised = (weights.detach() * slope).clamp(min=0).float().mean(1).cpu()  # (B, T, T)
@@ -116,6 +169,12 @@ def gradient_attention(
         flow = flow - torch.eye(flow.shape[-1])
         maps.append(_to_patches(flow, feature))
     return _checked(maps)
+
+
+def _blocks_of(clip: Clip, pixels: Tensor, batch: int) -> Iterator[Tensor]:
+    """Pixels in blocks, where the weights are; the tower answers as in use, not as in training."""
+    clip.eval()
+    return (block.to(clip.mean.device) for block in pixels.split(batch) if len(block))
 
 
 def _to_patches(flow: Tensor, feature: Feature) -> Tensor:

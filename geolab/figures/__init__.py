@@ -4,8 +4,10 @@
 - `photo_grid`, `neighbour_strips`: photographs.
 - `accuracy_curve`, `threshold_bars`, `size_curve`, `sweep_curve`, `leave_one_out`,
   `calibration_plot`, `table_figure`: results.
+- `attention_panel`, `cue_bars`: what a network looks at, and what it needs.
 """
 
+from geolab.figures.attention import attention_panel, cue_bars
 from geolab.figures.charts import (
     accuracy_curve,
     calibration_plot,
@@ -21,7 +23,9 @@ from geolab.figures.table import table_figure
 __all__ = [
     "STYLE",
     "accuracy_curve",
+    "attention_panel",
     "calibration_plot",
+    "cue_bars",
     "leave_one_out",
     "neighbour_strips",
     "photo_grid",
