@@ -9,7 +9,8 @@ A shard is ``shard-00042.npy`` (float32, rows of one photo) beside ``shard-00042
 of the weights, feature, preprocessing, rows, ids and places. The json is written last, so a shard
 without one is not there. A shard made with other weights or for other photos is refused, not
 overwritten. With ``torchrun`` each process makes every world-th shard; since a shard's batches do
-not depend on who makes it, the files are the same byte for byte.
+not depend on who makes it, and each is made on one thread, the files are the same byte for byte;
+all cores of a CPU are used by as many processes.
 
 Nothing of a photo's owner is written: id, latitude and longitude only.
 """
@@ -21,6 +22,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,7 +83,8 @@ def write_embeddings(
         if _is_done(path, about):
             continue
         read = read_pixels(part, clip.size)
-        values = clip.embed_pixels(read.values, feature)
+        with one_thread():
+            values = clip.embed_pixels(read.values, feature)
         values[~read.good] = torch.nan
         buffer = io.BytesIO()
         np.save(buffer, values.numpy())
@@ -90,6 +93,17 @@ def write_embeddings(
         about["unreadable"] = read.unreadable
         write_atomic(path.with_suffix(".json"), json.dumps(about, indent=1))
     return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: sums made by several come out in another order, to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _about(clip: Clip, part: Dataset, feature: str, start: int) -> dict[str, Any]:

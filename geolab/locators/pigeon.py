@@ -17,6 +17,7 @@ module of its own and can be left out here:
     pigeon = Pigeon(load_clip(), PigeonConfig()).fit(train, validation=held)
     pigeon.locate(images)
     pigeon.without_refinement().locate(images)
+    pigeon.save("pigeon/"); Pigeon.load("pigeon/", load_clip())
 
 `PIGEON` and `PIGEOTTO` are the published settings, for 400,000 and 4.5 million photos; neither has
 been run here on the data they are meant for. `PigeonConfig()` scales them to the photos given.
@@ -25,36 +26,25 @@ been run here on the data they are meant for. `PigeonConfig()` scales them to th
 from __future__ import annotations
 
 import copy
-import math
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from geolab.cells import PLANET, Partition, scaled
-from geolab.cells.areas import gazetteer_areas
-from geolab.cells.naive_partition import NaivePartition
-from geolab.cells.semantic import (
-    PIGEON_CELLS,
-    PIGEOTTO_CELLS,
-    SemanticConfig,
-    SemanticPartition,
-    scaled_semantic,
-)
-from geolab.encoders.clip import Clip, Feature
+from geolab.cells import Partition
+from geolab.data.errors import DataError
+from geolab.data.storage import write_atomic
+from geolab.encoders.clip import Clip
 from geolab.locators.baselines import places_of
-from geolab.locators.geocell_head import GeocellHead, HeadConfig
+from geolab.locators.geocell_head import GeocellHead
 from geolab.locators.multitask import targets_of, tasks_of
-from geolab.locators.protonet import (
-    PIGEON_REFINER,
-    PIGEOTTO_REFINER,
-    ProtoConfig,
-    ProtoNet,
-    best_cells,
-)
+from geolab.locators.pigeon_config import PIGEON, PIGEOTTO, PigeonConfig, make_cells
+from geolab.locators.protonet import ProtoConfig, ProtoNet, best_cells
 from geolab.locators.views import panorama_pixels
 from geolab.posterior import Posterior
 
@@ -62,65 +52,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
-CELLS = ("semantic", "naive", "s2")
-
-
-@dataclass(frozen=True)
-class PigeonConfig:
-    """Which parts, and how.
-
-    Attributes
-    ----------
-    cells : str or SemanticConfig
-        "semantic", "naive" or "s2", scaled to the photos; or published limits.
-    feature : {"tokens", "image"}
-    views : {1, 4}
-    tasks : tuple of str
-        Of `geolab.locators.multitask.TASKS`.
-    head : HeadConfig
-        Labels, pooling and training.
-    refine : ProtoConfig, optional
-        Its temperature is tuned where there are validation photos.
-    """
-
-    cells: Literal["semantic", "naive", "s2"] | SemanticConfig = "semantic"
-    feature: Feature = "tokens"
-    views: Literal[1, 4] = 1
-    tasks: tuple[str, ...] = ()
-    head: HeadConfig = field(default_factory=HeadConfig)
-    refine: ProtoConfig | None = PIGEON_REFINER
-
-    def __post_init__(self) -> None:
-        if self.views not in (1, 4):
-            raise ValueError(f"views must be 1 or 4, not {self.views}")
-        if isinstance(self.cells, str) and self.cells not in CELLS:
-            raise ValueError(f"cells {self.cells!r} must be one of {', '.join(CELLS)}")
-
-
-PIGEON = PigeonConfig(PIGEON_CELLS, views=4, head=HeadConfig(tau_km=75.0, normalise=False))
-"""As published for Street View panoramas: 2,203 cells, tau 75 km, K 5, T 1.6."""
-PIGEOTTO = PigeonConfig(
-    PIGEOTTO_CELLS, head=HeadConfig(tau_km=65.0, normalise=False), refine=PIGEOTTO_REFINER
-)
-"""As published for photos of a sharing site: 2,076 cells, tau 65 km, K 40, T 0.6."""
-
-
-def make_cells(places: Tensor, kind: str | SemanticConfig, n_cells: int = 400) -> Partition:
-    """Cut the Earth by training places (N, 2).
-
-    Parameters
-    ----------
-    kind : "semantic", "naive", "s2" or SemanticConfig
-        The words mean limits for about `n_cells` cells.
-    """
-    if isinstance(kind, SemanticConfig):
-        return SemanticPartition.fit(places, gazetteer_areas(), kind)
-    if kind == "semantic":
-        config = scaled_semantic(len(places), min(n_cells, max(8, len(places) // 8)))
-        return SemanticPartition.fit(places, gazetteer_areas(), config)
-    if kind == "naive":
-        return NaivePartition.fit(places, max(8, math.ceil(2 * len(places) / n_cells)))
-    return scaled(len(places), PLANET).fit(places)
+__all__ = ["PIGEON", "PIGEOTTO", "Pigeon", "PigeonConfig", "make_cells"]
+_RECORD = "pigeon.json"
 
 
 class Pigeon:
@@ -137,8 +70,8 @@ class Pigeon:
     head: GeocellHead
     refiner: ProtoNet | None
 
-    def __init__(self, clip: Clip | None, config: PigeonConfig = PigeonConfig()) -> None:
-        self.clip, self.config = clip, config
+    def __init__(self, clip: Clip | None, config: PigeonConfig | None = None) -> None:
+        self.clip, self.config = clip, config or PigeonConfig()
 
     @property
     def name(self) -> str:
@@ -154,11 +87,11 @@ class Pigeon:
         progress: str = "",
     ) -> Pigeon:
         """Embed photos and learn; photos that cannot be read are left out."""
-        features, good = self.embed_photos(photos)
+        features, good = self.embed_photos(photos, progress=progress)
         kept = photos.select(good.nonzero()[:, 0].numpy())
         held = None
         if validation is not None:
-            asked, readable = self.embed_photos(validation)
+            asked, readable = self.embed_photos(validation, progress=progress)
             held = (asked[readable], places_of(validation)[readable])
         return self.fit_features(
             features[good],
@@ -169,15 +102,16 @@ class Pigeon:
             progress=progress,
         )
 
-    def embed_photos(self, photos: Dataset) -> tuple[Tensor, Tensor]:
+    def embed_photos(self, photos: Dataset, *, progress: str = "") -> tuple[Tensor, Tensor]:
         """Features (N, D), or (N, 4, D) with four views, and which photos could be read (N,)."""
+        clip, kind = self._encoder(), self.config.feature
         if self.config.views == 1:
-            features = self.clip.embed_photos(photos, self.config.feature)
+            features = clip.embed_photos(photos, kind)
             return features, features.abs().sum(1) > 0
-        pixels = panorama_pixels(photos, self.clip.size)  # (N, 4, 3, S, S)
-        flat = self.clip.embed_pixels(pixels.flatten(0, 1), self.config.feature)
+        pixels = panorama_pixels(photos, clip.size, progress=progress)  # (N, 4, 3, S, S)
+        flat = clip.embed_pixels(pixels.flatten(0, 1), kind)
         good = torch.ones(len(pixels), dtype=torch.bool)
-        return flat.view(len(pixels), -1, flat.shape[1]), good  # (4 N, D) -> (N, 4, D)
+        return flat.view(*pixels.shape[:2], flat.shape[1]), good  # (4 N, D) -> (N, 4, D)
 
     def fit_features(
         self,
@@ -196,8 +130,15 @@ class Pigeon:
         ----------
         photos : Dataset, optional
             The columns of the tasks; needed where the configuration names tasks.
+
+        Raises
+        ------
+        ValueError
+            If there are tasks but no photos, or as `GeocellHead.fit`.
         """
         config, places = self.config, torch.as_tensor(places).double()
+        if config.tasks and photos is None:
+            raise ValueError(f"tasks {', '.join(config.tasks)} need columns: give photos=")
         self.partition = partition or make_cells(places, config.cells)
         tasks = tasks_of(photos, config.tasks) if config.tasks else ()
         self.head = GeocellHead(config.head, tasks).fit(
@@ -217,6 +158,8 @@ class Pigeon:
     ) -> ProtoNet:
         pooled, cells = self.head.pooled(features), self.partition.assign(places)
         net = ProtoNet(self.config.refine).fit(pooled, places, cells, self.partition.means)
+        if not self.config.tune:
+            return net
         if validation is None:
             return net.reconfigured(temperature=0.1 * net.distance_scale(pooled))
         asked, truth = validation
@@ -226,21 +169,26 @@ class Pigeon:
         """Answer for each photo; several views of a place need `locate_features`."""
         if self.config.views == 4:
             raise ValueError("one photo is one view: embed four views and call locate_features")
-        return self.locate_features(self.clip.encode(images, self.config.feature))
+        return self.locate_features(self._encoder().encode(images, self.config.feature))
 
     def locate_features(self, features: Tensor) -> Posterior:
-        """Answer for features: refined places first, then the cells that did not compete."""
-        chances = self.head.probabilities(features)
+        """Answer for features: refined places first, then the cells that did not compete.
+
+        The best K cells stand at their refined places and share their weight as the prototypes
+        say, the others keep theirs; the mode is PIGEON's answer.
+        """
+        head = self._fitted()
+        chances = head.probabilities(features)
         cells = Posterior.from_votes(self.partition.means, chances.double())
         if self.refiner is None:
             return cells
-        refined = self.refiner.refine(self.head.pooled(features), chances)
+        refined = self.refiner.refine(head.pooled(features), chances)
         k = refined.support_size
         top, at = best_cells(chances.double(), k)
         rest = cells.weight.scatter(1, at, 0.0)  # (B, C)
         weight = torch.cat([refined.weight * top.sum(1, keepdim=True), rest], 1)
-        most = weight[:, :k].amax(1, keepdim=True)
-        weight[:, k:] = weight[:, k:].clamp(max=1.0).minimum(most)  # the answer stays refined
+        # The best of K is at least their mean, and so at least any other cell, but for rounding.
+        weight[:, k:] = weight[:, k:].minimum(weight[:, :k].amax(1, keepdim=True))
         return Posterior.from_votes(torch.cat([refined.latlon, cells.latlon], 1), weight)
 
     def without_refinement(self) -> Pigeon:
@@ -248,3 +196,66 @@ class Pigeon:
         other = copy.copy(self)
         other.refiner, other.config = None, replace(self.config, refine=None)
         return other
+
+    def _encoder(self) -> Clip:
+        if self.clip is None:
+            raise ValueError("no encoder: make it Pigeon(clip), or give features instead of photos")
+        return self.clip
+
+    def _fitted(self) -> GeocellHead:
+        if not hasattr(self, "head"):
+            raise RuntimeError("not fitted: call fit, fit_features or Pigeon.load first")
+        return self.head
+
+    def _encoder_said(self) -> str:
+        """What made the embeddings; features made before name nothing."""
+        clip = self.clip
+        made = f"{clip.name} {clip.weights_hash}, " if clip else ""
+        return f"{made}{self.config.feature}, {self.config.views} views"
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write head, cells, prototypes and configuration into a folder, but not the encoder."""
+        folder, head = Path(folder), self._fitted()
+        head.save(folder)
+        config = self.config
+        kept = {"feature": config.feature, "views": config.views, "tasks": config.tasks}
+        kept |= {"tune": config.tune, "refine": config.refine and asdict(config.refine)}
+        if self.refiner is not None:
+            self.refiner.save(folder / "protonet.npz", self.partition.hash)
+        said = {"encoder": self._encoder_said(), "config": kept}
+        write_atomic(folder / _RECORD, json.dumps(said))  # last: the folder is whole now
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, clip: Clip | None = None) -> Pigeon:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        clip : Clip, optional
+            That made the embeddings; without one only features can be located.
+
+        Raises
+        ------
+        DataError
+            If a file is missing or damaged, or parts belong to another partition or encoder.
+        """
+        path = Path(folder) / _RECORD
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            held, made = said["config"], said["encoder"]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path} is no PIGEON, or not whole ({error}): save it again") from None
+        head = GeocellHead.load(folder)
+        held["refine"] = ProtoConfig(**held["refine"]) if held["refine"] else None
+        held |= {"tasks": tuple(held["tasks"]), "cells": head.partition, "head": head.config}
+        pigeon = cls(clip, PigeonConfig(**held))
+        if clip is not None and pigeon._encoder_said() != made:
+            raise DataError(
+                f"{path} was fitted on {made!r}, this encoder is {pigeon._encoder_said()!r}: take "
+                "the same"
+            )
+        pigeon.partition, pigeon.head, pigeon.refiner = head.partition, head, None
+        if held["refine"]:
+            pigeon.refiner = ProtoNet.load(Path(folder) / "protonet.npz", head.partition.hash)
+        return pigeon

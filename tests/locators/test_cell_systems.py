@@ -11,6 +11,7 @@ import torch
 
 from geolab.locators import cell_systems
 from geolab.locators.cell_systems import CELL_SYSTEMS, CellSystems, fit_cell_systems, training_for
+from geolab.locators.clip_systems import CLIP_SYSTEMS
 from geolab.locators.planet import CPU_TRAINING
 from geolab.locators.table_systems import SINGLE, SYSTEMS, fit_locator, fit_systems, named_systems
 from geolab.training import TrainConfig
@@ -159,7 +160,7 @@ def test_unknown_names_are_answered_with_the_known_ones(references):
 
 
 def test_names_come_with_commas_or_all_together():
-    assert named_systems("all") == SYSTEMS == ("im2gps", *CELL_SYSTEMS)
+    assert named_systems("all") == SYSTEMS == ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS)
     assert named_systems("knn,planet,knn") == ("knn", "planet")
     with pytest.raises(ValueError, match="no locator ''"):
         named_systems("planet,")
