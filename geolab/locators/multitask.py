@@ -12,9 +12,10 @@ ablation they change next to nothing (median 60.6 to 61.8 km without).
 | month | class | cross-entropy | 1 |
 | drive_side | class; ours, the paper has it in captions only | cross-entropy | 1 |
 
-Each number has its weight of 8. TinyEarth has no yearly range of temperature and precipitation, so four of the paper's six numbers
-are left; its population is that of the nearest place, the paper's is a density. Means, deviations
-and classes come from training photos alone: a class that only others have asks nothing.
+Each number has its weight of 8. TinyEarth has no yearly range of temperature and precipitation, so
+four of the paper's six are left; its population is that of the nearest place, the paper's is a
+density. Means, deviations and classes come from training photos alone: a class that only others
+have asks nothing.
 """
 
 from __future__ import annotations

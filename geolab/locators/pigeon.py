@@ -207,11 +207,9 @@ class Pigeon:
             raise RuntimeError("not fitted: call fit, fit_features or Pigeon.load first")
         return self.head
 
-    def _encoder_said(self) -> str:
-        """What made the embeddings; features made before name nothing."""
-        clip = self.clip
-        made = f"{clip.name} {clip.weights_hash}, " if clip else ""
-        return f"{made}{self.config.feature}, {self.config.views} views"
+    def _made_by(self) -> str:
+        """What made the embeddings; nothing is said of features made before."""
+        return f"{self.clip.name} {self.clip.weights_hash}" if self.clip else ""
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write head, cells, prototypes and configuration into a folder, but not the encoder."""
@@ -222,7 +220,7 @@ class Pigeon:
         kept |= {"tune": config.tune, "refine": config.refine and asdict(config.refine)}
         if self.refiner is not None:
             self.refiner.save(folder / "protonet.npz", self.partition.hash)
-        said = {"encoder": self._encoder_said(), "config": kept}
+        said = {"encoder": self._made_by(), "config": kept}
         write_atomic(folder / _RECORD, json.dumps(said))  # last: the folder is whole now
         return folder
 
@@ -250,10 +248,10 @@ class Pigeon:
         held["refine"] = ProtoConfig(**held["refine"]) if held["refine"] else None
         held |= {"tasks": tuple(held["tasks"]), "cells": head.partition, "head": head.config}
         pigeon = cls(clip, PigeonConfig(**held))
-        if clip is not None and pigeon._encoder_said() != made:
+        if clip is not None and made not in ("", pigeon._made_by()):
             raise DataError(
-                f"{path} was fitted on {made!r}, this encoder is {pigeon._encoder_said()!r}: take "
-                "the same"
+                f"{path} was fitted on {made!r}, this encoder is {pigeon._made_by()!r}: "
+                "take the same"
             )
         pigeon.partition, pigeon.head, pigeon.refiner = head.partition, head, None
         if held["refine"]:
