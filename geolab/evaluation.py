@@ -58,8 +58,7 @@ class Options:
     point : str
         Which point of a `Posterior` is the answer: "mode", "mean" or "best_score".
     areas : bool
-        Whether to add country and region accuracy by nearest town, and by border where Natural
-        Earth is in the cache.
+        Whether to add country and region accuracy, by nearest town and, where known, by border.
     n_boot, seed : int
         Bootstrap resamples and their seed.
     """
