@@ -16,6 +16,7 @@
 
     counties = SemanticPartition.fit(latlon, gazetteer_areas(), scaled_semantic(len(latlon)))
     boxes = NaivePartition.fit(latlon, max_size=76)
+    quarters = QuadtreePartition.fit(latlon, 1000)
 
 | class | what a geocell is |
 | --- | --- |
@@ -25,6 +26,7 @@
 | `CombinatorialPartition` | a tuple of classes of several partitions (CPlaNet) |
 | `SemanticPartition` | counties, merged within countries and split by clusters (PIGEON) |
 | `NaivePartition` | boxes of latitude and longitude, halved (PIGEON's baseline) |
+| `QuadtreePartition` | boxes quartered while they hold many photos (OSV-5M) |
 
 Every partition knows its photos' means, its centres, its counts and a `hash` of its content; it can
 be saved, drawn (`geolab.maps.cell_figure`) and written as GeoJSON. `s2_cells` holds the geometry of
@@ -38,6 +40,7 @@ from geolab.cells.merged_partition import MergedPartition
 from geolab.cells.naive_partition import NaivePartition
 from geolab.cells.partition import Partition
 from geolab.cells.polygon_areas import polygon_areas
+from geolab.cells.quadtree import QuadtreePartition
 from geolab.cells.region_merge import MergeConfig
 from geolab.cells.s2_partition import (
     ISN_COARSE,
@@ -70,6 +73,7 @@ __all__ = [
     "MergedPartition",
     "NaivePartition",
     "Partition",
+    "QuadtreePartition",
     "S2Partition",
     "S2Preset",
     "SemanticConfig",
