@@ -6,15 +6,19 @@ Everything heavy is imported inside the command that needs it, so help comes at 
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from geolab import __version__
+from geolab.api_pages import docs
+from geolab.assignments.commands import app as assignments_app
+from geolab.assignments.commands import check
 from geolab.learn_commands import ablation, embed, fail, pretrain
+from geolab.papers.commands import PaperRequest, keep, score, show_paper
+from geolab.play.command import play
+from geolab.verify_command import verify
 
 app = typer.Typer(
     help="Image geolocation: where on Earth was this photo taken, from its pixels alone?",
@@ -86,8 +90,18 @@ def course(
 
 @app.command()
 def table(
-    benchmark: Annotated[str, typer.Option(help="CSV, folder, fetched data set or tinyearth.")],
-    locator: Annotated[str, typer.Option(help="Systems, with commas, or all.")] = "im2gps",
+    benchmark: Annotated[
+        str | None, typer.Option(help="CSV, folder, fetched data set or tinyearth.")
+    ] = None,
+    paper: Annotated[
+        str | None, typer.Option(help="Published rows: im2gps, im2gps3k, yfcc4k, gws15k ...")
+    ] = None,
+    rows: Annotated[
+        list[Path] | None, typer.Option(help="Measured rows (JSON) to stand beside a paper's.")
+    ] = None,
+    locator: Annotated[
+        str | None, typer.Option(help="Systems, with commas, or all; im2gps if not given.")
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(help="Like --benchmark; the benchmark itself, by turns, if not given."),
@@ -99,17 +113,26 @@ def table(
         Path, typer.Option("--map", callback=_picture, help="Write the error map here, as PNG.")
     ] = Path("build/table.png"),
 ) -> None:
-    """Score a locator on a benchmark, beside chance and the best constant guess.
+    """Score a locator on a benchmark, or print a paper's table with our rows beside it.
 
     References that share a source or a place with a photo never answer it.
     """
+    from geolab.papers.provenance import typed, write_environment
     from geolab.rows import write_rows
     from geolab.table_command import Request, draw_map, make_table
     from geolab.tables import print_table
 
-    typed = shlex.join(["geolab", *sys.argv[1:]])
+    if (benchmark is None) == (paper is None):
+        fail(ValueError("give --benchmark to measure, or --paper to read; geolab table --help"))
+    command = typed()
+    what = Request(
+        benchmark or str(paper), locator or "im2gps", reference, n, seed, command=command
+    )
+    if paper:
+        show_paper(PaperRequest(paper, rows or (), what if locator else None, json_, command))
+        return
     try:
-        made = make_table(Request(benchmark, locator, reference, n, seed, command=typed))
+        made = make_table(what)
     except (ValueError, OSError) as error:
         fail(error)
     for line in made.about:
@@ -121,13 +144,15 @@ def table(
         if json_:
             typer.echo(f"rows: {write_rows(made.rows, json_)}")
         typer.echo(f"map: {draw_map(made, map_)}")
+        keep(made.rows)
+        typer.echo(f"environment: {write_environment(json_ or map_, command)}")
     except (ValueError, OSError) as error:
         fail(error)
 
 
 @app.command()
 def locate(
-    photos: Annotated[list[Path], typer.Argument(help="Your own photos.")],
+    photos: Annotated[list[Path], typer.Argument(help="Your own photos; with --album a folder.")],
     reference: Annotated[
         str, typer.Option(help="Whose places can be named: CSV, folder, data set or tinyearth.")
     ] = "tinyearth",
@@ -138,10 +163,21 @@ def locate(
     map_: Annotated[
         Path, typer.Option("--map", callback=_picture, help="Write the map here, as PNG.")
     ] = Path("build/locate.png"),
+    album: Annotated[
+        bool, typer.Option("--album", help="Photos of one trip: a page to confirm places on.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(help="Decisions of that page, to write into copies.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The album's page, or the copies.")] = None,
+    replace_gps: Annotated[bool, typer.Option(help="Copies may lose a position they have.")] = (
+        False
+    ),
 ) -> None:
     """Say where photos may have been taken, to the city.
 
-    The answer is only as good as the reference set, which is named with it.
+    The answer is only as good as the reference set, which is named with it. With --album the photos
+    of a folder inform each other, and copies get the places that were confirmed by hand.
     """
     from geolab.locate_command import fit_references, lines, locate_photos
     from geolab.locators.table_systems import SINGLE
@@ -149,6 +185,16 @@ def locate(
     try:
         if locator not in SINGLE:  # before minutes are spent on the references
             raise ValueError(f"no locator {locator!r}; there are: {', '.join(SINGLE)}")
+        if album:
+            from geolab.own_photos.command import album_command
+
+            step = {"write": write, "out": out, "replace_gps": replace_gps}
+            asked = {"reference": reference, "locator": locator, "n": n, "seed": seed, "top": top}
+            for line in album_command(photos, **step, **asked):
+                typer.echo(line)
+            return
+        if write or out or replace_gps:
+            raise ValueError("--write, --out and --replace-gps go with --album")
         system, said = fit_references(reference, locator, n=n, seed=seed)
         located = locate_photos(photos, system, said, top=top, map_path=map_)
     except (ValueError, OSError) as error:
@@ -227,8 +273,9 @@ def env(
     typer.echo(json.dumps(found, indent=1) if as_json else text(found))
 
 
-for _command in (ablation, embed, pretrain):
+for _command in (ablation, check, docs, embed, play, pretrain, score, verify):
     app.command()(_command)
+app.add_typer(assignments_app, name="assignments")
 
 if __name__ == "__main__":
     app()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +58,15 @@ class References:
     synthetic : bool
     files : frozenset of str
         Where its photos lie, as far as they are files.
+    places : ndarray of float64, shape (n, 2), optional
+        Where they were taken, in degrees.
     """
 
     name: str
     n: int
     synthetic: bool
     files: frozenset[str] = frozenset()
+    places: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Say what the answers rest on, as the command prints it."""
@@ -96,13 +99,15 @@ def fit_references(
     from datasets import Image as ImageColumn
 
     from geolab.data.loading import load
+    from geolab.evaluation import truth_of
     from geolab.locators.table_systems import fit_locator
 
     synthetic = reference == "tinyearth"
     photos = load(reference, n=n or (TINYEARTH_PHOTOS if synthetic else None), seed=seed)
     cells = photos.cast_column("image", ImageColumn(decode=False))["image"]
     files = frozenset(os.path.realpath(cell["path"]) for cell in cells if cell["path"])
-    return fit_locator(locator, photos, seed), References(reference, len(photos), synthetic, files)
+    said = References(reference, len(photos), synthetic, files, truth_of(photos))
+    return fit_locator(locator, photos, seed), said
 
 
 def locate_photos(

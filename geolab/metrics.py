@@ -151,6 +151,12 @@ def summarise(
     ------
     ValueError
         If there is no photo, or an error is NaN or negative.
+
+    Examples
+    --------
+    >>> found = summarise([10, 100, 300, np.inf])  # the last photo had no answer
+    >>> found["within_200"].value, found["median_km"].value
+    (50.0, 200.0)
     """
     km = _checked_errors(errors)
     index, n_groups = group_index(groups, len(km))
@@ -188,6 +194,12 @@ def paired_difference(
     dict
         The figures of `summarise`, as differences. ``median_km`` is the difference of the two
         medians; it is NaN where both are infinite.
+
+    Examples
+    --------
+    >>> gap = paired_difference([10, 150, 300, 400], [10, 250, 300, 400])["within_200"]
+    >>> gap.value, gap.low  # one photo of four: nothing that chance could not do
+    (25.0, 0.0)
     """
     a, b = _checked_errors(errors_a), _checked_errors(errors_b)
     if len(a) != len(b):
@@ -249,6 +261,11 @@ def uniform_chance_metrics(scale_km: float = SCORE_SCALE_KM) -> dict[str, Estima
 
     Median and mean are a quarter of the circumference by symmetry. With :math:`a = R/s` the
     expected score is :math:`2500\,(1 + e^{-\pi a})/(1 + a^2)`. No interval: nothing was sampled.
+
+    Examples
+    --------
+    >>> round(uniform_chance_metrics()["score"].value, 1)
+    130.1
     """
     a = EVAL_RADIUS_KM / scale_km
     values = {f"within_{t}": 100.0 * float(uniform_chance(t)) for t in THRESHOLDS_KM}

@@ -40,10 +40,11 @@ SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region"))
 WIDER = ("border", *COSTS)
 """Columns that need more than a screen of 100 characters."""
 
-MARKS = {"second-hand": "†", "recomputed": "‡", "conflict": "≠", "no": "?"}
+MARKS = {"second-hand": "†", "recomputed": "‡", "approximate": "≈", "conflict": "≠", "no": "?"}
 MARK_MEANS = {
     "second-hand": "read in somebody else's table",
     "recomputed": "recomputed from per-image predictions",
+    "approximate": "read off a figure",
     "conflict": "sources disagree",
     "no": "recalled, no source seen: not a fact",
 }
@@ -101,7 +102,7 @@ def figure(name: str, value: float) -> str:
         return f"{value:.2f}"
     if name in ("median_km", "mean_km", "score", "train_s"):
         return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
-    return f"{value:.2g}" if 0 < abs(value) < 0.05 else f"{value:.1f}"
+    return f"{value:.2g}" if 0 < abs(value) < 0.1 else f"{value:.1f}"
 
 
 def interval(name: str, estimate: Estimate) -> str:

@@ -45,9 +45,12 @@ class Posterior:
 
     Examples
     --------
-    >>> post = Posterior([[[48.86, 2.35], [41.89, 12.48]]], [[0.7, 0.3]])
-    >>> [round(x, 2) for x in post.mode()[0].tolist()]
-    [48.86, 2.35]
+    >>> paris, milan, rome = [48.86, 2.35], [45.46, 9.19], [41.89, 12.48]
+    >>> post = Posterior([[paris, milan, rome]], [[0.4, 0.25, 0.35]])
+    >>> post.mode().tolist()  # the likeliest place is Paris
+    [[48.86, 2.35]]
+    >>> post.best_score().tolist()  # the one to bet on is Milan: it is far from nothing
+    [[45.46, 9.19]]
     """
 
     latlon: Tensor
@@ -73,7 +76,11 @@ class Posterior:
 
     @classmethod
     def from_votes(cls, latlon: ArrayLike, votes: ArrayLike) -> Posterior:
-        """Normalise votes (B, K) that are not negative; a row of zeros becomes uniform."""
+        """Normalise votes (B, K) that are not negative; a row of zeros becomes uniform.
+
+        >>> Posterior.from_votes([[48.86, 2.35], [41.89, 12.48]], [[3, 1], [0, 0]]).weight.tolist()
+        [[0.75, 0.25], [0.5, 0.5]]
+        """
         votes = torch.as_tensor(votes)
         votes = votes if votes.is_floating_point() else votes.to(torch.float64)
         total = votes.sum(-1, keepdim=True)
@@ -82,7 +89,11 @@ class Posterior:
 
     @classmethod
     def from_logits(cls, latlon: ArrayLike, logits: Tensor) -> Posterior:
-        """Softmax of scores (B, K), taken in float32 at least."""
+        """Softmax of scores (B, K), taken in float32 at least.
+
+        >>> Posterior.from_logits([[48.9, 2.4], [41.9, 12.5]], torch.zeros(1, 2)).weight.tolist()
+        [[0.5, 0.5]]
+        """
         return cls(
             latlon, torch.softmax(logits.float() if logits.element_size() < 4 else logits, -1)
         )
@@ -95,6 +106,10 @@ class Posterior:
         ------
         ValueError
             If `parts` is empty.
+
+        >>> one, two = Posterior([[[0, 0]]], [[1]]), Posterior([[[0, 0], [1, 1]]], [[0.5, 0.5]])
+        >>> Posterior.cat([one, two]).weight.tolist()
+        [[1.0, 0.0], [0.5, 0.5]]
         """
         if not parts:
             raise ValueError("Posterior.cat needs at least one part")
@@ -125,7 +140,11 @@ class Posterior:
         return self._pick(self.weight.argmax(-1))
 
     def mean(self) -> Tensor:
-        """Weighted spherical mean, (B, 2); between two modes it can lie at sea."""
+        """Weighted spherical mean, (B, 2); between two modes it can lie at sea.
+
+        >>> Posterior([[[0, 10], [0, 30]]], [[0.5, 0.5]]).mean().round().tolist()
+        [[0.0, 20.0]]
+        """
         return sphere.spherical_mean(self.latlon, self.weight)
 
     def density_mode(self, sigma_km: float) -> Tensor:
@@ -162,7 +181,11 @@ class Posterior:
         return out
 
     def entropy(self) -> Tensor:
-        """Entropy of the weights in nats, (B,). Depends on how finely the support is cut."""
+        """Entropy of the weights in nats, (B,). Depends on how finely the support is cut.
+
+        >>> round(float(Posterior([[[0, 0], [1, 1]]], [[0.5, 0.5]]).entropy()), 3)  # log 2
+        0.693
+        """
         return -torch.xlogy(self.weight, self.weight).sum(-1)
 
     def localizability(self, sigma_km: float = 100.0) -> Tensor:
@@ -189,6 +212,9 @@ class Posterior:
         ------
         ValueError
             If `p` is not in (0, 1].
+
+        >>> Posterior([[[0, 0], [1, 1], [2, 2]]], [[0.2, 0.5, 0.3]]).credible(0.6).tolist()
+        [[False, True, True]]
         """
         if not 0 < p <= 1:
             raise ValueError(f"p must be in (0, 1], not {p}")
@@ -210,6 +236,9 @@ class Posterior:
         ------
         ValueError
             If `k` is not between 1 and K.
+
+        >>> Posterior([[[0, 0], [1, 1], [2, 2]]], [[0.2, 0.5, 0.3]]).top(1).latlon.tolist()
+        [[[1.0, 1.0]]]
         """
         if not 1 <= k <= self.support_size:
             raise ValueError(f"k must be between 1 and {self.support_size}, not {k}")

@@ -82,6 +82,9 @@ def to_unit(latlon: ArrayLike) -> Tensor:
 
     The dtype of the input is kept. The angles are taken in float64, so float32 vectors carry no
     error but their own rounding (0.4 m).
+
+    >>> to_unit([[0, 90], [90, 0]]).round().abs().tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     points = as_points(latlon)
     lat, lon = torch.deg2rad(points.double()).unbind(-1)
@@ -167,6 +170,9 @@ def spherical_mean(latlon: ArrayLike, weight: Tensor | None = None) -> Tensor:
     Tensor, shape (..., 2)
         Where the vectors cancel (two antipodes, say) no mean exists and the point with the largest
         weight stands in for it.
+
+    >>> spherical_mean([[0, 178], [0, -178], [0, 180]]).abs().round().tolist()
+    [0.0, 180.0]
     """
     points = as_points(latlon)
     weight = points.new_ones(points.shape[:-1]) if weight is None else weight.to(points.dtype)
@@ -226,6 +232,9 @@ def destination(latlon: ArrayLike, bearing_deg: ArrayLike, distance_km: ArrayLik
     Returns
     -------
     Tensor, shape (..., 2)
+
+    >>> destination([0, 0], 90, 10007.5572).round(decimals=2).abs().tolist()
+    [0.0, 90.0]
     """
     start = as_points(latlon)
     bearing = torch.deg2rad(torch.as_tensor(bearing_deg, dtype=torch.float64))[..., None]

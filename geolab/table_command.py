@@ -58,6 +58,7 @@ class Answers:
     failures: dict[str, str] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
 
     def add(self, said: Answered, rows: np.ndarray, n: int) -> None:
         """Take in what a system said about the queries `rows` of n."""
@@ -163,6 +164,8 @@ def answer(task: Task, fit: FitSystems, request: Request) -> Answers:
         for system in systems:
             said = system.answer(task.queries.select(fold.query), fold.reference)
             answers.add(said, fold.query, n)
+            if clip := getattr(system, "clip", None):
+                answers.weights |= dict.fromkeys(said.points, f"{clip.name} {clip.weights_hash}")
     return answers
 
 
@@ -204,7 +207,9 @@ def score(
     for name, points in answers.points.items():
         seconds = answers.seconds[name]
         row = evaluate_points(name, points[chosen], **how, seconds=seconds, failures=failures)
-        rows.append(replace(row, metrics=row.metrics | cost_columns(answers.costs.get(name))))
+        known = {"weights": answers.weights[name]} if name in answers.weights else {}
+        metrics = row.metrics | cost_columns(answers.costs.get(name))
+        rows.append(replace(row, metrics=metrics, parameters=row.parameters | known))
     return rows
 
 

@@ -14,6 +14,7 @@ wherever the row is shown:
 yes            read in the authors' own table, README or model card
 second-hand †  read in somebody else's table
 recomputed ‡   computed from per-image predictions
+approximate ≈  read off a figure
 conflict   ≠   sources disagree
 no         ?   recalled, no source seen: not a fact; only given when asked for
 ========== === ==================================================================================
@@ -216,12 +217,12 @@ def _csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def print_table(rows: Iterable[Row], *, width: int = 100) -> None:
-    """Print the columns that fit a screen, at least `width` characters wide, terminal or not."""
+def print_table(rows: Iterable[Row], *, width: int = 100, columns: Sequence[str] = SCREEN) -> None:
+    """Print those of `columns` that some row has, at least `width` characters wide."""
     from rich.console import Console
 
     held = tuple(rows)
-    columns = [name for name in SCREEN if any(name in row.metrics for row in held)]
+    columns = [name for name in columns if any(name in row.metrics for row in held)]
     console = Console()
     more = sum(name in columns for name in WIDER)  # a column that does not fit would be dropped
     console.width = max(width + 9 * more, console.width)
@@ -233,17 +234,8 @@ def results_path() -> Path:
     return Path(os.environ.get("GEOLAB_COURSE_OUT") or Path("build") / "course") / "results.json"
 
 
-def models_folder() -> Path:
-    """Where notebooks keep what they trained, so that the next one need not train it again.
-
-    "models" beside `results_path`; while ``geolab course`` runs, one folder for all notebooks of
-    the build, and another one as soon as the package changes.
-    """
-    return Path(os.environ.get("GEOLAB_COURSE_MODELS") or results_path().parent / "models")
-
-
-def record(rows: Iterable[Row]) -> Path:
-    """Keep rows for the results table of the course.
+def record(rows: Iterable[Row], path: Path | None = None) -> Path:
+    """Keep rows for the results table of the course, or in a file of their own.
 
     A row replaces the one of the same system and benchmark, so a notebook can be run again.
 
@@ -254,7 +246,7 @@ def record(rows: Iterable[Row]) -> Path:
     """
     from filelock import FileLock
 
-    path = results_path()
+    path = path or results_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         held = {(r.system, r.benchmark): r for r in (read_rows(path) if path.exists() else [])}

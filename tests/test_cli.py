@@ -20,7 +20,20 @@ from typer.testing import CliRunner
 from geolab import __version__, environment
 from geolab.cli import app
 
-COMMANDS = ("course", "table", "locate", "fetch", "bench", "env")
+COMMANDS = (
+    "course",
+    "table",
+    "locate",
+    "fetch",
+    "bench",
+    "env",
+    "score",
+    "play",
+    "check",
+    "assignments",
+    "docs",
+    "verify",
+)
 
 
 def run(*arguments: object):

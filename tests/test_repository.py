@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import geolab
-from geolab.course import clean
+from geolab.course import bootstrap, clean
 from geolab.course.notebook import GPU_NEEDS, about, assigned_names, has_tag
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,9 +206,23 @@ def test_notebook_tells_what_it_needs(path):
     assert told.gpu in GPU_NEEDS
     opening = "\n".join(cell.source for cell in nb.cells[:3] if cell.cell_type == "markdown")
     assert opening.startswith("# ")
-    for word in ("goal", "time", "gpu"):
+    for word in ("goal", "time", "memory", "gpu"):
         assert re.search(rf"\b{word}s?\b", opening, re.IGNORECASE), f"the opening lacks: {word}"
     assert f"{told.minutes:g} min" in opening, "the box and the metadata must agree on the minutes"
+    assert told.memory_gb, "metadata geolab.memory_gb: what the kernel held at reader size"
+    assert f"{told.memory_gb:g} GB" in opening, "the box and the metadata must agree on the memory"
+
+
+@each_notebook
+def test_first_cell_and_badge_are_current(path):
+    text = path.read_text(encoding="utf-8")
+    assert bootstrap.current(path) == text, f"run: python -m geolab.course.bootstrap {path.name}"
+
+
+def test_all_notebooks_begin_with_the_same_cell():
+    read = [nbformat.read(path, as_version=4).cells for path in NOTEBOOKS]
+    first = {cells[1].source for cells in read if len(cells) > 1}
+    assert first == {bootstrap.bootstrap_source()}
 
 
 @each_notebook
@@ -223,6 +237,7 @@ def test_notebook_has_one_knob_cell(path):
 @each_notebook
 def test_cells_hold_one_idea(path):
     cells = nbformat.read(path, as_version=4).cells
+    cells = [cell for cell in cells if not has_tag(cell, bootstrap.TAG)]
     code = [cell.source.splitlines() for cell in cells if cell.cell_type == "code"]
     lengths = sorted(sum(bool(line.strip()) for line in lines) for lines in code)
     assert sum(n > 12 for n in lengths) <= 1, "at most one long cell, and that one is the lesson"

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
+from geolab.computed import PACKAGE, own_models, package_hash
 from geolab.course.index import publish
+from geolab.course.memory import Peak
 from geolab.course.notebook import CourseError, read_notebook, with_preview
 from geolab.course.run import (
     MODELS_VARIABLE,
@@ -34,8 +35,8 @@ from geolab.course.run import (
 )
 from geolab.course.scrub import path_scrubber, scrub_outputs
 from geolab.course.state import Entry, read_entry, rows_path, save_run
+from geolab.course.web_assets import put_leaflet
 
-PACKAGE = Path(__file__).resolve().parents[1]
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -122,6 +123,7 @@ def build_course(
     from geolab.environment import report
 
     out.mkdir(parents=True, exist_ok=True)
+    put_leaflet()
     kernels, pool = Kernels(), ThreadPoolExecutor(max(1, options.jobs))
 
     def one(path: Path) -> Outcome:
@@ -169,7 +171,7 @@ def _build_one(
     staging = out.resolve() / ".staging" / path.stem
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    began = time.perf_counter()
+    began, peak = time.perf_counter(), Peak()
     error = execute(
         nb,
         cwd=path.resolve().parent,
@@ -178,9 +180,10 @@ def _build_one(
         timeout=options.timeout,
         kernels=kernels,
         on_cell=lambda done: on_cell(path.stem, done, len(nb.cells)),
+        peak=peak,
     )
-    seconds = time.perf_counter() - began
-    entry = replace(former, fingerprint=fingerprint, size=size, seconds=seconds, error=error)
+    took = {"seconds": time.perf_counter() - began, "peak_gb": peak.n_bytes / 1e9}
+    entry = replace(former, fingerprint=fingerprint, size=size, error=error, **took)
     if kernels.stopping.is_set():
         return Outcome(entry, fresh=True)  # an interrupted run leaves no trace
     return Outcome(_keep(nb, entry, former, staging, out), fresh=True)
@@ -198,7 +201,7 @@ def _kernel_env(staging: Path, out: Path, jobs: int) -> dict[str, str]:
 
 def _models(out: Path) -> Path:
     """Folder of trained networks for this state of the package; those of other states go."""
-    folder = out / ".models" / _package_hash()[:12]
+    folder = own_models(out / "models")
     for old in folder.parent.glob("*"):
         if old != folder:
             shutil.rmtree(old, ignore_errors=True)
@@ -239,20 +242,9 @@ def _is_current(entry: Entry, fingerprint: str, out: Path) -> bool:
 def _fingerprint(nb: NotebookNode) -> str:
     """Hash all that decides what a run gives: cells, package, Python and the main libraries."""
     cells = [(cell.cell_type, cell.source) for cell in nb.cells]
-    text = json.dumps([cells, sys.version, _versions(), _package_hash()])
+    text = json.dumps([cells, sys.version, _versions(), package_hash()])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _versions() -> list[str]:
     return [metadata.version(name) for name in ("numpy", "torch", "matplotlib", "datasets")]
-
-
-@cache
-def _package_hash() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*")):
-        inside = path.relative_to(PACKAGE)
-        matters = inside.parts[0] not in {"course", "cli.py"} and "__pycache__" not in inside.parts
-        if matters and path.is_file():
-            digest.update(str(inside).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()

@@ -3,8 +3,9 @@
     python -m geolab.course.clean notebooks/*.ipynb            # rewrite
     python -m geolab.course.clean --check notebooks/*.ipynb    # only tell which would change
 
-nbconvert's two cleaning steps do the work. Of the metadata stay tags and what is under `geolab`;
-a cell's id is made from its text, so it changes when the cell does and at no other time.
+nbconvert's two cleaning steps do the work. Of the metadata stay tags, what is under `geolab`, and
+`cellView`, by which Colab folds a cell; a cell's id is made from its text, so it changes when the
+cell does and at no other time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 from nbconvert.preprocessors import ClearMetadataPreprocessor, ClearOutputPreprocessor
+from nbformat import NotebookNode
 
 from geolab.course.notebook import read_notebook
 from geolab.data.storage import write_atomic
@@ -32,11 +34,15 @@ def cleaned(path: Path) -> str:
     geolab.course.notebook.CourseError
         If the file is no notebook.
     """
-    nb = read_notebook(path)
+    return cleaned_notebook(read_notebook(path))
+
+
+def cleaned_notebook(nb: NotebookNode) -> str:
+    """Return the text that the file of a notebook should have."""
     nb, _ = ClearOutputPreprocessor().preprocess(nb, {})
     keep = {
         "preserve_nb_metadata_mask": {"geolab"},
-        "preserve_cell_metadata_mask": {"tags", "geolab"},
+        "preserve_cell_metadata_mask": {"tags", "geolab", "cellView"},
     }
     nb, _ = ClearMetadataPreprocessor(**keep).preprocess(nb, {})
     nb.metadata["kernelspec"] = dict(_KERNEL)

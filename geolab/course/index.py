@@ -1,4 +1,4 @@
-"""The pages of the course: one a notebook, the front page, the table of results.
+"""The pages of the course: one a notebook and its slides, the front page, the table of results.
 
 All are made from what lies in the build folder. So building some notebooks keeps the others, and a
 build that was stopped shows what is finished.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from geolab import __version__
+from geolab.course.address import colab_address, repository_address
+from geolab.course.exporting import FIGURES, external_loads, prepared
 from geolab.course.notebook import read_notebook
-from geolab.course.render import FIGURES, external_loads, render_cells, templates
+from geolab.course.render import page_of, templates
+from geolab.course.slides import slides_name, slides_of
 from geolab.course.state import Entry, executed_path, rows_path
+from geolab.course.web_assets import put_reveal
 from geolab.data.storage import write_atomic
 from geolab.rows import Row, read_rows, write_rows
 
@@ -38,14 +41,16 @@ def publish(entries: Sequence[Entry], out: Path, environment: dict) -> dict[str,
         For each notebook the addresses that its page or maps would load from a network. A course
         needs none.
     """
+    put_reveal(out)
     ran = [entry for entry in entries if entry.ran]
     covers, outside = {}, {}
+    pages = {entry.stem for entry in ran}
     for i, entry in enumerate(ran):
         around = {
             "previous": ran[i - 1] if i else None,
             "next": ran[i + 1] if i + 1 < len(ran) else None,
         }
-        covers[entry.stem], loads = _write_page(entry, out, around)
+        covers[entry.stem], loads = _write_page(entry, out, around, pages)
         for name in entry.maps:
             loads += external_loads((out / name).read_text(encoding="utf-8"))
         outside[entry.stem] = tuple(sorted(set(loads)))
@@ -63,14 +68,11 @@ def publish(entries: Sequence[Entry], out: Path, environment: dict) -> dict[str,
     return outside
 
 
-def _write_page(entry: Entry, out: Path, around: dict) -> tuple[str, list[str]]:
-    """Write the page of one notebook and its figures; return its cover and external loads."""
-    page = render_cells(
-        read_notebook(executed_path(entry.stem, out)),
-        stem=entry.stem,
-        folder=entry.path.parent,
-        repository=repository_address(),
-    )
+def _write_page(entry: Entry, out: Path, around: dict, pages: set[str]) -> tuple[str, list[str]]:
+    """Write page, slides and figures of one notebook; return its cover and external loads."""
+    nb, repository = read_notebook(executed_path(entry.stem, out)), repository_address()
+    ready = prepared(nb, stem=entry.stem, folder=entry.path.parent)
+    page = page_of(ready, repository, pages)
     for name, picture in page.figures.items():
         write_atomic(out / name, picture)
     mine = re.compile(re.escape(entry.stem) + r"_\d+_\d+\.\w+")
@@ -79,6 +81,7 @@ def _write_page(entry: Entry, out: Path, around: dict) -> tuple[str, list[str]]:
             old.unlink()
     html = _fill("notebook.html.j2", entry=entry, cells=page.html, **around)
     write_atomic(out / f"{entry.stem}.html", html)
+    write_atomic(out / slides_name(entry.stem), slides_of(ready, entry, repository, pages))
     return page.cover, list(page.outside)
 
 
@@ -102,15 +105,9 @@ def _write_results(rows: list[Row], out: Path) -> None:
     write_rows(rows, out / "results.json")
 
 
-def repository_address() -> str:
-    """Return the address of the repository, which stands in pyproject.toml alone."""
-    urls = metadata.metadata("geolab").get_all("Project-URL") or []
-    named = dict(url.split(", ", 1) for url in urls)
-    return named.get("Repository", "")
-
-
 def _fill(template: str, **values: object) -> str:
-    return templates().get_template(template).render(version=__version__, **values)
+    links = {"colab_address": colab_address, "slides_name": slides_name}
+    return templates().get_template(template).render(version=__version__, **links, **values)
 
 
 def _json(value: object) -> str:

@@ -2,9 +2,10 @@
 
 A notebook says of itself, in its metadata::
 
-    "geolab": {"summary": "One sentence.", "minutes": 6, "gpu": "not needed"}
+    "geolab": {"summary": "One sentence.", "minutes": 6, "memory_gb": 2, "gpu": "not needed"}
 
-`minutes` is the time at reader size on two cores; `gpu` is one of `GPU_NEEDS`. All sizes stand in
+`minutes` is the time at reader size on two cores and `memory_gb` the most that the kernel held
+there, without a GPU; `gpu` is one of `GPU_NEEDS`. All sizes stand in
 one cell tagged `parameters`, written as a reader would run them. The same cell's metadata holds
 the values of the preview::
 
@@ -45,12 +46,15 @@ class About:
         Expected minutes at reader size on two cores; None when not stated.
     gpu
         One of `GPU_NEEDS`.
+    memory_gb
+        Memory that a reader's run needs, in GB (1e9 bytes); None when not stated.
     """
 
     title: str
     summary: str
     minutes: float | None
     gpu: str
+    memory_gb: float | None = None
 
 
 def find_notebooks(folder: Path, names: Iterable[str] = ()) -> list[Path]:
@@ -103,13 +107,13 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def about(nb: NotebookNode, stem: str) -> About:
-    """Return title, summary, minutes and GPU need, from the first heading and the metadata."""
+    """Return what a notebook says of itself, in its first heading and its metadata."""
     said = nb.metadata.get("geolab", {})
     text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     heading = re.search(r"^#\s+(.+)$", text, flags=re.MULTILINE)
     title = heading[1].strip() if heading else re.sub(r"^\d+_", "", stem).replace("_", " ")
-    minutes = said.get("minutes")
-    return About(title, said.get("summary", ""), minutes, said.get("gpu", GPU_NEEDS[0]))
+    minutes, gpu = said.get("minutes"), said.get("gpu", GPU_NEEDS[0])
+    return About(title, said.get("summary", ""), minutes, gpu, said.get("memory_gb"))
 
 
 def has_tag(cell: NotebookNode, tag: str) -> bool:

@@ -7,27 +7,27 @@ their own. Widgets and scripts of outputs are left out: what they show has a pic
 
 from __future__ import annotations
 
-import copy
-import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from bs4 import BeautifulSoup
 from jinja2 import Environment, PackageLoader, select_autoescape
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
-from traitlets.config import Config
 
-from geolab.course.mathml import markdown_to_html
-from geolab.course.notebook import has_tag
+from geolab.course.exporting import (
+    FIGURES,
+    MathMLMixin,
+    Prepared,
+    exporter_config,
+    external_loads,
+    mended,
+    prepared,
+)
 
-FIGURES = "figures"
-_SHOWN = ("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain")
-# Attributes that make a browser fetch something; a link to click on is none of them.
-_LOADING = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+__all__ = ["FIGURES", "Page", "external_loads", "minutes", "page_of", "render_cells", "templates"]
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,13 @@ class Page:
     outside: tuple[str, ...]
 
 
-class _Exporter(HTMLExporter):
-    def default_filters(self) -> Any:
-        yield from super().default_filters()
-        yield "markdown2html", self._markdown
-
-    # The template environment hands its context to filters that carry this mark.
-    def _markdown(self, context: Any, source: str) -> str:
-        folder = context.get("resources", {}).get("metadata", {}).get("path", "")
-        attachments = context.get("cell", {}).get("attachments", {})
-        return markdown_to_html(source, folder=folder, attachments=attachments)
-
-    _markdown.jinja_pass_arg = HTMLExporter.markdown2html.jinja_pass_arg
+class _Exporter(MathMLMixin, HTMLExporter):
+    pass
 
 
 @cache
 def _exporter() -> HTMLExporter:
-    config = Config()
-    config.NbConvertBase.display_data_priority = list(_SHOWN)
-    config.ExtractOutputPreprocessor.enabled = True
-    config.CoalesceStreamsPreprocessor.enabled = True
-    config.TemplateExporter.exclude_input_prompt = True
-    config.TemplateExporter.exclude_output_prompt = True
-    return _Exporter(config=config, template_name="basic")
+    return _Exporter(config=exporter_config(), template_name="basic")
 
 
 def render_cells(nb: NotebookNode, *, stem: str, folder: Path, repository: str) -> Page:
@@ -95,85 +79,17 @@ def render_cells(nb: NotebookNode, *, stem: str, folder: Path, repository: str) 
     -------
     Page
     """
-    nb = _prepared(nb)
-    resources = {
-        "unique_key": stem,
-        "output_files_dir": FIGURES,
-        "metadata": {"path": str(folder)},
-    }
-    body, resources = _exporter().from_notebook_node(nb, resources=resources)
-    figures = {Path(name).as_posix(): data for name, data in resources["outputs"].items()}
-    soup = BeautifulSoup(body, "html.parser")
-    outside = external_loads(body)
-    _mend_links(soup, repository)
-    _drop_outside_frames(soup)
-    covers = [f"{FIGURES}/{stem}_{i}_" for i, cell in enumerate(nb.cells) if has_tag(cell, "cover")]
-    tagged = [name for name in figures if name.startswith(tuple(covers))]
-    cover = (tagged or list(figures) or [""])[0]
-    return Page(str(soup), figures, cover, tuple(outside))
+    return page_of(prepared(nb, stem=stem, folder=folder), repository)
 
 
-def _prepared(nb: NotebookNode) -> NotebookNode:
-    """Copy a notebook; give every figure words, and formulas among the outputs as Markdown."""
-    nb = copy.deepcopy(nb)
-    heading = ""
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            found = re.findall(r"^#+\s+(.+)$", cell.source, flags=re.MULTILINE)
-            heading = found[-1] if found else heading
-        cell.metadata.setdefault("alt", f"Figure: {heading}" if heading else "Figure")
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if "text/latex" in data and "text/html" not in data:
-                data["text/markdown"] = data.pop("text/latex")
-    return nb
+def page_of(ready: Prepared, repository: str, pages: Collection[str] | None = None) -> Page:
+    """Render the cells of a prepared notebook, as `render_cells` does.
 
-
-def _mend_links(soup: BeautifulSoup, repository: str) -> None:
-    """Lead links to notebooks to their pages, other relative links to the repository."""
-    for link in soup.select("a[href]"):
-        href = link["href"]
-        if re.match(r"[a-z][a-z0-9+.-]*:|#|maps/|figures/|results\.|index\.", href):
-            continue
-        if re.fullmatch(r"(\./)?[\w-]+\.ipynb(#.*)?", href):
-            link["href"] = href.replace(".ipynb", ".html")
-        elif repository and href.startswith("../"):
-            link["href"] = f"{repository}/blob/main/{href.removeprefix('../')}"
-        else:
-            link.unwrap()
-
-
-def _drop_outside_frames(soup: BeautifulSoup) -> None:
-    """Put a plain message where a map would ask a network for its parts."""
-    for frame in soup("iframe"):
-        if external_loads(str(frame)):
-            note = soup.new_tag("p", attrs={"class": "error-note"})
-            note.string = (
-                "A map stood here that loads its parts from a network. Draw it with geolab.maps, "
-                "which makes maps that need none."
-            )
-            frame.replace_with(note)
-
-
-def external_loads(html: str) -> list[str]:
-    """List the addresses that a page would load from a network when opened.
-
-    Links to click on are fine and not listed. Pages inside frames are searched too.
-
-    >>> external_loads('<img src="https://a.org/x.png"><a href="https://b.org">b</a>')
-    ['https://a.org/x.png']
+    `pages` names the notebooks that have a page, all if not given.
     """
-    if not re.search(r"(https?:)?//", html):
-        return []
-    soup = BeautifulSoup(html, "html.parser")
-    found = [tag.get(attribute, "") for name, attribute in _LOADING.items() for tag in soup(name)]
-    styles = "\n".join(tag.get_text() for tag in soup("style"))
-    found += re.findall(r"url\(\s*['\"]?([^'\")]+)", styles)
-    found += re.findall(r"@import\s+['\"]([^'\"]+)", styles)
-    outside = [address for address in found if re.match(r"(https?:)?//", address)]
-    for tag in soup("iframe", srcdoc=True):
-        outside += external_loads(tag["srcdoc"])
-    return sorted(set(outside))
+    body, _ = _exporter().from_notebook_node(ready.nb, resources=ready.resources)
+    soup, outside = mended(body, repository, pages)
+    return Page(str(soup), ready.figures, ready.cover, tuple(outside))
 
 
 @cache

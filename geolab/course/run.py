@@ -22,6 +22,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from geolab.course.memory import Peak
+
 OUT_VARIABLE = "GEOLAB_COURSE_OUT"
 """Environment variable that tells a notebook where maps and result rows go. Unset in Jupyter."""
 
@@ -91,10 +93,14 @@ class Kernels:
         """End every running kernel; their notebooks fail with a dead kernel."""
         self.stopping.set()
         for client in list(self._clients):
-            pid = getattr(getattr(client.km, "provisioner", None), "pid", None)
-            if pid:
+            if pid := kernel_pid(client):
                 with suppress(ProcessLookupError):
                     os.kill(pid, 9)
+
+
+def kernel_pid(client: NotebookClient) -> int | None:
+    """Return the process of a client's kernel; None before it starts and after it ends."""
+    return getattr(getattr(client.km, "provisioner", None), "pid", None)
 
 
 def execute(
@@ -106,6 +112,7 @@ def execute(
     timeout: float,
     kernels: Kernels,
     on_cell: Callable[[int], None] = lambda done: None,
+    peak: Peak | None = None,
 ) -> Failure | None:
     """Run all cells in place, up to the first error.
 
@@ -125,6 +132,8 @@ def execute(
         Where the kernel is registered while it runs.
     on_cell
         Called with the number of cells done.
+    peak
+        Where the kernel's memory is kept.
 
     Returns
     -------
@@ -147,7 +156,8 @@ def execute(
     )
     kernels.add(client)
     try:
-        with open(log, "wb") as errors:
+        watching = (peak or Peak()).watching(lambda: kernel_pid(client))
+        with open(log, "wb") as errors, watching:
             # nbclient ends only kernels that it made, unless told that this one is its own.
             client.execute(cleanup_kc=True, cwd=str(cwd), env=_kernel_env(env), stderr=errors)
     except CellExecutionError as error:

@@ -35,6 +35,8 @@ class Entry:
         "preview" or "reader".
     seconds
         Measured time of the run.
+    peak_gb
+        Most memory that its kernel held, in GB (1e9 bytes); 0 when not measured.
     error
         Why it stopped; None if every cell ran.
     files
@@ -48,6 +50,7 @@ class Entry:
     seconds: float = 0.0
     error: Failure | None = None
     files: tuple[str, ...] = ()
+    peak_gb: float = 0.0
 
     @property
     def stem(self) -> str:
@@ -90,7 +93,8 @@ def read_entry(path: Path, out: Path) -> Entry:
         return Entry(path, said)
     error = Failure(**run["error"]) if run["error"] else None
     files = tuple(run["files"])
-    return Entry(path, said, run["fingerprint"], run["size"], run["seconds"], error, files)
+    peak = run.get("peak_gb", 0.0)
+    return Entry(path, said, run["fingerprint"], run["size"], run["seconds"], error, files, peak)
 
 
 def save_run(nb: NotebookNode, entry: Entry, out: Path) -> None:
@@ -99,6 +103,7 @@ def save_run(nb: NotebookNode, entry: Entry, out: Path) -> None:
         "fingerprint": entry.fingerprint,
         "size": entry.size,
         "seconds": round(entry.seconds, 2),
+        "peak_gb": round(entry.peak_gb, 2),
         "error": entry.error.as_dict() if entry.error else None,
         "files": list(entry.files),
     }

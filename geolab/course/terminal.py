@@ -100,5 +100,5 @@ class _Watch:
             self.bar.remove_task(self.tasks[entry.stem])
         said = f"[red]failed[/red] {escape(str(entry.error))}" if entry.error else "ran"
         said = said if outcome.fresh else "unchanged"
-        took = f" {minutes(entry.seconds)}" if outcome.fresh else ""
+        took = f" {minutes(entry.seconds)}, {entry.peak_gb:.1f} GB" if outcome.fresh else ""
         self.console.print(f"{self.n_done}/{self.n_notebooks} {entry.stem}: {said}{took}")

@@ -214,11 +214,11 @@ def fit_towers(
         towers = Towers(config, height, width)
     polar = polar_transform(pairs.aerial, height, width)
     hard = _HardNegatives(pairs, polar, config) if config.group > 1 else None
-    setting = config.train
-    if hard:  # the loop draws the first of each group
-        setting = replace(setting, batch_size=max(1, setting.batch_size // config.group))
+    # with hard negatives the loop draws groups: as many places a step and an epoch as without
+    setting = replace(config.train, batch_size=config.train.batch_size // config.group)
+    n = max(1, len(pairs) // config.group)
     history = train(
-        towers, len(pairs), _loss_of(pairs.street, polar, config, hard), setting,
+        towers, n, _loss_of(pairs.street, polar, config, hard), setting,
         checkpoint=checkpoint, progress=progress, validate=hard.refresh if hard else None,
     )  # fmt: skip
     return towers, history
@@ -264,8 +264,10 @@ class _HardNegatives:
         self.table = _others(torch.from_numpy(near))
         self.epoch = 0
 
-    def grouped(self, rows: Tensor, draws: Tensor) -> Tensor:
-        """Each row followed by some of its neighbours, no place twice: (g,) -> (<= g group,)."""
+    def grouped(self, groups: Tensor, draws: Tensor) -> Tensor:
+        """A place of each group and some of its neighbours, none twice: (g,) -> (<= g group,)."""
+        within = (draws[:, 0] * self.config.group).long()  # any place of the group may lead it
+        rows = (groups * self.config.group + within).clamp(max=len(self.table) - 1)
         table = self.table[rows]  # (g, pool)
         rng = torch.Generator().manual_seed(int(draws[0, 1].item() * 2**31))
         order = torch.rand(table.shape, generator=rng).argsort(1)[:, : self.config.group - 1]

@@ -37,6 +37,7 @@ from geolab.data.errors import DataError
 from geolab.data.storage import sha256_of, write_atomic
 from geolab.encoders.pixels import read_pixels
 from geolab.kernels import topk
+from geolab.training.estimate import announcing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,10 +77,13 @@ def write_embeddings(
     folder = Path(folder)
     rank, world = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     starts = list(range(0, len(photos), rows_per_shard))[rank::world]
+    resumes = "each is kept, so it can be interrupted"
+    done = [_path(folder, s, rows_per_shard).with_suffix(".json").exists() for s in starts]
+    tell = announcing("embedding", done.count(False), unit="shards", n_measured=1, resumes=resumes)
     for start in tqdm(starts, desc=progress, unit="shard", disable=not progress):
         part = photos.select(range(start, min(start + rows_per_shard, len(photos))))
         about = _about(clip, part, feature, start)
-        path = folder / f"shard-{start // rows_per_shard:05d}.npy"
+        path = _path(folder, start, rows_per_shard)
         if _is_done(path, about):
             continue
         read = read_pixels(part, clip.size)
@@ -92,7 +96,12 @@ def write_embeddings(
         about["sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
         about["unreadable"] = read.unreadable
         write_atomic(path.with_suffix(".json"), json.dumps(about, indent=1))
+        tell()
     return folder
+
+
+def _path(folder: Path, start: int, rows_per_shard: int) -> Path:
+    return folder / f"shard-{start // rows_per_shard:05d}.npy"
 
 
 @contextmanager

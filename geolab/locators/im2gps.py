@@ -46,6 +46,7 @@ from geolab.encoders.im2gps import (
 from geolab.locators.descriptor_index import DescriptorIndex, build_index, check_k
 from geolab.locators.mean_shift import mean_shift
 from geolab.posterior import Posterior
+from geolab.training.estimate import announcing
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -271,13 +272,17 @@ def describe_photos(
     parts: dict[str, list[Tensor]] = {name: [] for name in encoders}
     rows: list[int] = []
     unreadable: dict[str, str] = {}
-    for start in range(0, len(photos), _PHOTOS_AT_ONCE):
+    starts = range(0, len(photos), _PHOTOS_AT_ONCE)
+    unit = f"blocks of {_PHOTOS_AT_ONCE} photos"
+    tell = announcing("describing", len(starts), unit=unit, n_measured=1)
+    for start in starts:
         read = read_images(photos.select(range(start, min(start + _PHOTOS_AT_ONCE, len(photos)))))
         unreadable |= read.errors
         good = [i for i, image in enumerate(read.images) if image is not None]
         rows += [start + i for i in good]
         for name, values in describe_all([read.images[i] for i in good], encoders).items():
             parts[name].append(values)
+        tell()
     nothing = {name: [torch.empty(0, encoder.dim)] for name, encoder in encoders.items()}
     features = {name: torch.cat(values or nothing[name]) for name, values in parts.items()}
     return features, rows, unreadable

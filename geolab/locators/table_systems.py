@@ -22,6 +22,8 @@ from geolab.locators.answered import Answered
 from geolab.locators.cell_systems import CELL_SYSTEMS, fit_cell_systems, training_for
 from geolab.locators.clip_systems import CLIP_SYSTEMS, fit_clip_systems
 from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
+from geolab.locators.flow_systems import fit_flow, fit_flow_system
+from geolab.locators.geoclip_systems import fit_geoclip, fit_geoclip_system
 from geolab.locators.im2gps import Im2GPS, Im2GPSConfig, describe_photos
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.knn_density import KnnDensity, KnnDensityConfig
@@ -126,7 +128,7 @@ def fit_im2gps(
     return Im2GPSSystem(base, index_row, few_neighbours(n_smallest))
 
 
-SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS)
+SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, "geoclip", "flow")
 """Names for ``--locator``."""
 
 
@@ -140,8 +142,8 @@ def named_systems(wanted: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> named_systems("planet,knn"), len(named_systems("all"))
-    (('planet', 'knn'), 9)
+    >>> named_systems("planet,knn"), named_systems("all") == SYSTEMS
+    (('planet', 'knn'), True)
     """
     names = SYSTEMS if wanted == "all" else tuple(dict.fromkeys(wanted.split(",")))
     for name in names:
@@ -161,6 +163,10 @@ def fit_systems(wanted: str, references: Dataset, seed: int, n_smallest: int) ->
     embedded = [name for name in CLIP_SYSTEMS if name in names]
     if embedded:
         fitted.append(fit_clip_systems(embedded, references, seed))
+    if "geoclip" in names:
+        fitted.append(fit_geoclip_system(references, seed))
+    if "flow" in names:
+        fitted.append(fit_flow_system(references, seed))
     return fitted
 
 
@@ -192,6 +198,10 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
         return KnnDensity(load_clip(), KnnDensityConfig(k=k, power=5.0)).fit(references)
     if name == "pigeon":
         return Pigeon(load_clip()).fit(references)
+    if name == "geoclip":
+        return fit_geoclip(references, seed)
+    if name == "flow":
+        return fit_flow(references, seed)
     raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
 
 

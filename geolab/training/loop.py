@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from geolab.training.config import TrainConfig, autocast_dtype, make_optimizer
+from geolab.training.estimate import announcing
 from geolab.training.history import History
 from geolab.training.interrupt import noted_interrupt
 from geolab.training.processes import Processes, join, pick_device
@@ -139,6 +140,9 @@ def _sit(
     config, processes = setting.config, setting.processes
     model = DistributedDataParallel(run.model) if processes.world > 1 else run.model
     began, before = time.perf_counter(), run.history.seconds
+    resumes = "each epoch is saved, so it can be interrupted" if run.path else ""
+    title = getattr(bar, "desc", "") or "training"  # a bar that is switched off has none
+    tell = announcing(title, setting.n_steps - run.step, resumes=resumes)
     with noted_interrupt() as noted:
         while run.step < setting.n_steps and not _patience_is_over(run.history, config):
             _set_rate(run, setting)
@@ -149,6 +153,8 @@ def _sit(
             run.history.losses.append(value)
             run.step += 1
             bar.update()
+            if processes.leads:
+                tell()
             ended = run.step % setting.per_epoch == 0
             if ended and validate is not None:
                 _validate(run, validate, setting)

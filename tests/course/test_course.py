@@ -17,6 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from geolab.computed import models_folder
 from geolab.course.build import Options, build_course
 from geolab.course.notebook import CourseError, find_notebooks
 from geolab.course.render import external_loads
@@ -118,7 +119,7 @@ def test_links_lead_somewhere(built):
 def test_nothing_is_loaded_from_a_network(built):
     outcomes, out = built
     assert [outcome.outside for outcome in outcomes] == [(), ()]
-    assert [external_loads(path.read_text()) for path in out.glob("*.html")] == [[]] * 4
+    assert [external_loads(path.read_text()) for path in out.glob("*.html")] == [[]] * 6
 
 
 def test_no_machine_path_is_published(built):
@@ -247,3 +248,16 @@ def test_notebook_metadata_survives(built):
     nb = nbformat.read(out / "notebooks" / "00_first_light.ipynb", as_version=4)
     nbformat.validate(nb)
     assert nb.metadata["geolab_run"]["size"] == "preview"
+
+
+def test_what_a_build_has_trained_is_found_from_the_notebooks_folder(tmp_path, monkeypatch):
+    trained = "from geolab.computed import models_folder\nfolder = models_folder()\n"
+    trained += "folder.mkdir(parents=True)\n_ = (folder / 'net.pt').write_text('trained')"
+    path = write_notebook(tmp_path / "notebooks" / "00_small.ipynb", [("code", trained)])
+    (outcome,) = build_course([path], tmp_path / "build" / "course")
+    assert outcome.ok, outcome.entry.error
+    assert outcome.entry.peak_gb > 0.01
+    for name in ("GEOLAB_COURSE_MODELS", "GEOLAB_COURSE_OUT", "GEOLAB_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(path.parent)
+    assert (models_folder() / "net.pt").read_text() == "trained"

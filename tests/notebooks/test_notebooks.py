@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from geolab.course.build import Options, build_course
+from geolab.course.exporting import external_loads
 from geolab.course.notebook import find_notebooks
-from geolab.course.render import external_loads
+from geolab.course.slides import slides_name
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*_*.ipynb"))
@@ -35,7 +36,10 @@ def test_notebook_runs(path, out, record_property):
     assert outcome.ok, f"{path.name}, {outcome.entry.error}"
     assert outcome.outside == ()
     page = (out / f"{path.stem}.html").read_text(encoding="utf-8")
-    assert external_loads(page) == []
+    slides = (out / slides_name(path.stem)).read_text(encoding="utf-8")
+    assert external_loads(page) + external_loads(slides) == []
+    assert slides.count("<section>") > 10
+    assert outcome.entry.peak_gb > 0.2
     assert str(Path.home()) not in page
     assert 'class="tex"' not in page, "a formula could not be translated to MathML"
     assert list((out / "figures").glob(f"{path.stem}_*.png")), "a lecture without a figure"
