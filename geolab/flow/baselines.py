@@ -5,10 +5,13 @@ r"""What a flow has to beat: one von Mises-Fisher density, or a mixture of a few
 The trunk is the flow's; a learned start token stands where the flow has its point. Heads give a
 direction (normalised), a concentration and a weight for each component.
 
-Stability, where the released code has trouble: the normaliser is `geolab.vmf.log_vmf` (right
-from kappa 0 to millions), the mixture is a log-sum-exp of *log* densities (not a logarithm of
-their mean), and the concentration is learnt by its logarithm, held between 0.01 and 4 million
-(kernels of 3 km): a softplus needs thousands of steps to reach a city's concentration.
+Stability, where the released code has trouble: the normaliser is `geolab.vmf.log_vmf` (right from
+kappa 0 to millions), the mixture is a log-sum-exp of *log* densities (not a logarithm of their
+mean), and the concentration is learnt by its logarithm, held between 0.01 and 4 million (kernels of
+3 km): a softplus needs thousands of steps to reach a city's concentration. Weights are learnt ten
+times slower than directions: at the same speed all weight goes to whichever component happens to be
+nearest, before the others have moved, and those never come back (the toy's two modes then keep one
+component).
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from geolab.training.loop import Validate
 from geolab.vmf import log_vmf, sample_vmf
 
 _LOG_KAPPA = (math.log(0.01), math.log(4e6))
+_SLOWER = 0.1
 
 
 class VmfNetwork(nn.Module):
@@ -60,8 +64,7 @@ class VmfNetwork(nn.Module):
         with torch.no_grad():  # directions all over the sphere, so that components differ
             spread = torch.zeros(n_components, 5)
             spread[:, :3] = sphere.to_unit(sphere.fibonacci_grid(n_components)).float()
-            spread[:, 3] = math.log(10.0)
-            spread[:, :3] *= 4
+            spread[:, :3] *= 0.3
             self.trunk.leave.bias.copy_(spread.flatten())
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,7 +75,7 @@ class VmfNetwork(nn.Module):
         said = said.view(len(told), self.n_components, 5)  # (B, 5 K) -> (B, K, 5)
         direction = nn.functional.normalize(said[..., :3], dim=-1, eps=1e-6)
         kappa = said[..., 3].clamp(*_LOG_KAPPA).exp()
-        return direction, kappa, said[..., 4].log_softmax(-1)
+        return direction, kappa, (_SLOWER * said[..., 4]).log_softmax(-1)
 
     def log_density(self, embedding: Tensor, xyz: Tensor) -> Tensor:
         """Log-density of unit vectors (B, M, 3), nats per steradian: (B, M)."""

@@ -30,6 +30,8 @@ n_photos = 600  # synthetic photos of the last part
 n_steps = 150  # of gradient descent
 width_km = 300.0  # of the labels; the cells of the last part are large
 seed = 0
+
+
 # %% [markdown]
 # ## 1. Targets (22 points)
 #
@@ -81,6 +83,8 @@ for tau in (75, 300, 1200):
     ax.plot(away[close], label, "o-", ms=3, label=f"{tau} km")
 ax.set(xlabel="distance of the cell's centre, km", ylabel="label", title="Labels of one photo")
 ax.legend(title="tau")
+
+
 # %% [markdown]
 # ## 2. The loss (14 points)
 #
@@ -114,6 +118,8 @@ def cross_entropy(logits, target):
 
 # %%
 check("a3.cross_entropy", globals())
+
+
 # %% [markdown]
 # ## 3. The gradient, by hand (14 points)
 #
@@ -149,6 +155,8 @@ labels = smoothed_targets(sphere.uniform_points(4, seed), grid, width_km, normal
 (by_autograd,) = torch.autograd.grad(cross_entropy(four, labels), four)
 gap = (gradient(four.detach(), labels) - by_autograd).abs().max()
 print(f"largest difference from autograd: {gap:.1e}")
+
+
 # %% [markdown]
 # ## 4. The same in blocks (22 points)
 #
@@ -196,6 +204,8 @@ check("a3.blocked_loss", globals())
 many = torch.randn(1000, 2000)
 mean_loss, slopes = blocked_loss(many, sphere.uniform_points(1000, seed), grid, width_km)
 print(f"loss {mean_loss:.4f}, sum of the gradient {slopes.sum():.1e} (each row sums to 0: why?)")
+
+
 # %% [markdown]
 # ## 5. A geocell head (14 points)
 #
@@ -251,6 +261,8 @@ for tau in (1.0, width_km / 2, width_km):
     heads[tau] = features[kept] @ head[0].T + head[1]
     gap = sphere.great_circle_km(cells[heads[tau].argmax(1)], places[kept])
     print(f"tau {tau:4.0f} km: {100 * (gap <= 2500).double().mean():4.1f} % within 2,500 km")
+
+
 # %% [markdown]
 # Two surprises: the labels of 1 km, in effect one-hot, are not the worst; and the wider the labels, the worse. Part of that is chance (150 photos: a percentage may move by 8 points either way). The other part is a mistake in the *reading*.
 # %% [markdown]

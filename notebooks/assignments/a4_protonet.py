@@ -48,6 +48,8 @@ spots[alone] = torch.from_numpy(
 )
 seen[alone] = torch.from_numpy(rng.normal(0, 1, (alone.sum(), 16))).float()
 cell_of = torch.from_numpy(street // n_streets)
+
+
 # %% [markdown]
 # ## 1. Clusters in a cell (12 points)
 #
@@ -91,6 +93,8 @@ ax.scatter(*spots[one][kind < 0].flip(1).T, color="lightgrey", label="noise")
 ax.scatter(*spots[one][kind >= 0].flip(1).T, c=kind[kind >= 0], cmap="tab10")
 ax.set(xlabel="longitude", ylabel="latitude", title="One cell of the toy world (synthetic)")
 ax.legend()
+
+
 # %% [markdown]
 # ## 2. Prototypes (10 points)
 #
@@ -121,6 +125,8 @@ def prototypes(features, labels):
 
 # %%
 check("a4.prototypes", globals())
+
+
 # %% [markdown]
 # ## 3. The cells compete (18 points)
 #
@@ -163,6 +169,8 @@ check("a4.refine", globals())
 far = torch.tensor([[20.0, 21.0, 24.0]])
 for warm in (0.3, 1.6, 100.0):
     print(f"T = {warm:5.1f}:", refine(torch.tensor([[0.3, 0.5, 0.2]]), far, warm)[0].tolist())
+
+
 # %% [markdown]
 # ## 4. The nearest member (16 points)
 #
@@ -193,6 +201,8 @@ def nearest_member(query, features, members):
 
 # %%
 check("a4.nearest_member", globals())
+
+
 # %% [markdown]
 # ## 5. All of it for one photo (22 points)
 #
@@ -269,8 +279,14 @@ for warm in (0.1, 1.0, 10.0, 1000.0):
     pairs = zip(asked, sure, strict=True)
     told = [locate(e, p, seen, spots, points, groups, 5, warm, 1e9) for e, p in pairs]
     off_km = sphere.great_circle_km(torch.stack(told), right_at)
-    print(f"T = {warm:6.1f}: {100 * (off_km <= 25).double().mean():5.1f} % within 25 km (synthetic)")
-print(f"cell's point: {100 * (sure.argmax(1) == new // n_streets).double().mean():.0f} % right cell")
+    print(
+        f"T = {warm:6.1f}: {100 * (off_km <= 25).double().mean():5.1f} % within 25 km (synthetic)"
+    )
+print(
+    f"cell's point: {100 * (sure.argmax(1) == new // n_streets).double().mean():.0f} % right cell"
+)
+
+
 # %% [markdown]
 # ## 6. One kernel (22 points)
 #

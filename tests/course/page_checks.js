@@ -78,6 +78,7 @@ const checks = {
       empty: !slide.innerText.trim() && !box.querySelector("img, iframe, math"),
       pictures: [...box.querySelectorAll("img")].every((e) => e.complete && e.naturalWidth > 0),
       filled: box.getBoundingClientRect().height / slide.getBoundingClientRect().height,
+      table: Boolean(box.querySelector("table")),
       long: box.classList.contains("long"),
       smallest: Math.min(99, ...words.map((e) => parseFloat(style(e).fontSize) * zoom)),
     };

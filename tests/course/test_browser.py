@@ -176,7 +176,9 @@ def slide_faults(page, size: str) -> list[str]:
         faults.append("empty")
     if not seen["pictures"]:
         faults.append("a picture is missing")
-    if size == "desk" and (seen["long"] or seen["filled"] > 1.01):
+    if size == "desk" and seen["long"] and not seen["table"]:
+        faults.append(f"has to be scrolled: {seen['text']!r}")
+    if size == "desk" and seen["filled"] > 1.01:
         faults.append(f"does not fit: {seen['text']!r}")
     if seen["smallest"] < (12 if size == "desk" else 10):
         faults.append(f"letters of {seen['smallest']:.1f} px: {seen['text']!r}")

@@ -12,21 +12,23 @@ function wake(slide) {
   }
 }
 
-// Make what is on the slide smaller until it fits; what is longer still can be scrolled.
+// Make what is on the slide smaller until it fits; what is longer still can be scrolled. Tables
+// are scrolled sooner: their letters are small already.
 function fit(slide) {
   const box = slide && slide.querySelector(":scope > .fit");
   if (!box) return;
   box.classList.remove("long");
   box.style.zoom = 1;
   box.style.maxHeight = "none";
+  const least = slide.querySelector("table") ? Math.max(LEAST, 0.7) : LEAST;
   let zoom = 1;
-  while (zoom > LEAST && box.getBoundingClientRect().height > slide.getBoundingClientRect().height + 1) {
+  while (zoom > least && box.getBoundingClientRect().height > slide.getBoundingClientRect().height + 1) {
     zoom -= 0.03;
     box.style.zoom = zoom;
   }
   box.style.maxHeight = "";
-  box.classList.toggle("long", zoom <= LEAST);
-  if (zoom <= LEAST) box.style.height = size.height / zoom + "px";
+  box.classList.toggle("long", zoom <= least);
+  if (zoom <= least) box.style.height = size.height / zoom + "px";
 }
 
 function shown(event) {
