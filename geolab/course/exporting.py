@@ -152,17 +152,17 @@ def mended(
 
 
 def _mend_links(soup: BeautifulSoup, repository: str, pages: Collection[str] | None) -> None:
-    """Lead links to notebooks to their pages, other relative links to the repository."""
+    """Lead links to notebooks and texts to their pages, other relative links to the repository."""
     source = f"{repository}/blob/main"
     for link in soup.select("a[href]"):
         href = link["href"]
         if re.match(r"[a-z][a-z0-9+.-]*:|#|maps/|figures/|results\.|index\.", href):
             continue
-        notebook = re.fullmatch(r"(?:\./)?([\w-]+)\.ipynb(#.*)?", href)
-        if notebook and (pages is None or notebook[1] in pages):
-            link["href"] = href.replace(".ipynb", ".html")
-        elif notebook and repository:
-            link["href"] = f"{source}/notebooks/{notebook[1]}.ipynb"
+        beside = re.fullmatch(r"(?:\./)?([\w-]+)(\.ipynb|\.md)(#.*)?", href)
+        if beside and (pages is None or beside[1] in pages):
+            link["href"] = f"{beside[1]}.html{beside[3] or ''}"
+        elif beside and repository:
+            link["href"] = f"{source}/notebooks/{beside[1]}{beside[2]}"
         elif repository and href.startswith("../"):
             link["href"] = f"{source}/{href.removeprefix('../')}"
         else:

@@ -18,6 +18,7 @@ from geolab.course.notebook import read_notebook
 from geolab.course.render import page_of, templates
 from geolab.course.slides import slides_name, slides_of
 from geolab.course.state import Entry, executed_path, rows_path
+from geolab.course.texts import texts_in, write_texts
 from geolab.course.web_assets import put_reveal
 from geolab.data.storage import write_atomic
 from geolab.rows import Row, read_rows, write_rows
@@ -44,7 +45,8 @@ def publish(entries: Sequence[Entry], out: Path, environment: dict) -> dict[str,
     put_reveal(out)
     ran = [entry for entry in entries if entry.ran]
     covers, outside = {}, {}
-    pages = {entry.stem for entry in ran}
+    folder = entries[0].path.parent if entries else out
+    pages = {entry.stem for entry in ran} | {path.stem for path in texts_in(folder)}
     for i, entry in enumerate(ran):
         around = {
             "previous": ran[i - 1] if i else None,
@@ -63,6 +65,7 @@ def publish(entries: Sequence[Entry], out: Path, environment: dict) -> dict[str,
         "failed": [entry for entry in ran if entry.error],
         "n_rows": len(rows),
         "environment": environment,
+        "texts": write_texts(folder, out, pages),
     }
     write_atomic(out / "index.html", _fill("index.html.j2", **shown))
     return outside

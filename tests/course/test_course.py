@@ -261,3 +261,17 @@ def test_what_a_build_has_trained_is_found_from_the_notebooks_folder(tmp_path, m
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(path.parent)
     assert (models_folder() / "net.pt").read_text() == "trained"
+
+
+def test_texts_beside_the_notebooks_become_pages(lectures, tmp_path):
+    from geolab.course.index import publish
+    from geolab.course.state import read_entry
+
+    (lectures / "ethics.md").write_text("# What for?\n\n## The rules\n\nSee [00](00_good.ipynb).\n")
+    out = tmp_path / "out"
+    entries = [read_entry(path, out) for path in sorted(lectures.glob("*.ipynb"))]
+    publish(entries, out, {"python": "3", "cpu": "", "gpu": ""})
+    assert 'href="ethics.html">What for?</a>' in (out / "index.html").read_text()
+    made = (out / "ethics.html").read_text()
+    assert "<title>What for?" in made
+    assert 'id="The-rules"' in made
