@@ -9,11 +9,13 @@ work until `consent` was given to that host, once.
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -96,9 +98,8 @@ def consent(host: str, *, ask: bool = True) -> None:
     AskError
         If the answer is no, or nobody can be asked and `GEOLAB_SEND_PHOTOS_TO` names another host.
     """
-    local = host.split(":")[0] in ("localhost", "127.0.0.1", "[", "::1") or host.startswith("[::1]")
     agreed = {h.strip() for h in os.environ.get(_YES_VARIABLE, "").split(",")}
-    if local or host in _AGREED or host in agreed:
+    if _is_here(host) or host in _AGREED or host in agreed:
         return
     if ask and sys.stdin is not None and sys.stdin.isatty():
         said = input(f"Photos will be sent to {host}, without EXIF. Send them? [y/N] ")
@@ -110,3 +111,12 @@ def consent(host: str, *, ask: bool = True) -> None:
         f"photos would be sent to {host}; if everyone in them may be shown to it, "
         f"set {_YES_VARIABLE}={host}"
     )
+
+
+def _is_here(host: str) -> bool:
+    """Whether host (and port) are this machine by name or number."""
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -179,8 +179,9 @@ def test_consent_is_asked_once_and_only_for_others(monkeypatch):
         consent(host, ask=False)
     with pytest.raises(AskError, match=r"GEOLAB_SEND_PHOTOS_TO=api\.example\.org"):
         consent("api.example.org", ask=False)
-    with pytest.raises(AskError):  # a name that only begins like this machine's
-        consent("localhost.example.org", ask=False)
+    for host in ("localhost.example.org", "[::ffff:8.8.8.8]:80", "127.0.0.1.example.org"):
+        with pytest.raises(AskError):  # names that only begin like this machine's
+            consent(host, ask=False)
     questions = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or "yes")
