@@ -17,7 +17,7 @@ from geolab.flow.uncertainty import localizability
 from geolab.posterior import Posterior
 
 SECONDS = 60.0 * 2
-"""A minute on two cores, in processor seconds: another process on them changes nothing."""
+"""A minute on two cores, in processor seconds; it takes 55 of them on a quiet machine."""
 
 
 def test_photos_are_what_they_say():
@@ -72,7 +72,7 @@ def test_its_density_integrates_to_one(learnt, scene):
 
     sharp = {"n": 1000, "refine": 64 if scene == "city" else 16}
     assert abs(density_grid(of, **sharp).integral - 1) < 0.01
-    if scene != "anywhere":
+    if scene in ("city", "snowy fir"):
         raw = density_grid(lambda p: of(p, divergence="raw"), **sharp).integral
         assert abs(raw - 1) > 0.03
 
