@@ -29,6 +29,7 @@ from geolab.figures.style import FAINT, HIT, QUIET, headline, styled
 from geolab.maps import land as land_of
 from geolab.maps.basemap import COAST, LAND, SEA
 
+_LOOK = "body{font:16px sans-serif;margin:1rem auto;max-width:30rem} img{max-width:100%}"
 _ICONS = {
     "fa-minus": "−", "fa-plus": "+", "fa-fast-backward": "⏮", "fa-step-backward": "⏪",
     "fa-play fa-flip-horizontal": "◀", "fa-pause": "⏸", "fa-play": "▶", "fa-step-forward": "⏩",
@@ -257,5 +258,5 @@ def _page(film: FuncAnimation, fps: int) -> str:
     for name, letter in _ICONS.items():
         html = re.sub(rf'<i class="fa {name}"></i>', letter, html)
     head = '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Trajectories</title>'
-    look = '<meta name="viewport" content="width=device-width"><style>img{max-width:100%}</style>'
+    look = f'<meta name="viewport" content="width=device-width"><style>{_LOOK}</style>'
     return f"{head}{look}</head><body>{html}</body></html>"

@@ -251,7 +251,7 @@ def test_a_fetched_benchmark_is_scored_without_its_photos(tmp_path, truth_csv, e
     assert "6378.137" in said.output
     row, own = read_rows(out)
     assert (row.system, row.benchmark, row.n, own.n) == ("theirs", "im2gps3k", 40, 39)
-    assert row.command.startswith("geolab ")
+    assert row.command.startswith("geolab")
     assert row.parameters["hits_by_radius_km"]["6371"] == [0, 39, 39, 39, 39]
     assert json.loads((tmp_path / "rows.environment.json").read_text())["platform"]
     # And it is kept for the paper's table.
