@@ -14,7 +14,6 @@ r"""How much an answer says, what that is worth, and whether a set of answers lo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,10 +200,3 @@ def shuffled(answers: ArrayLike, seed: int = 0) -> Tensor:
 def refuse_below(bits: ArrayLike, least: float) -> np.ndarray:
     """Which photos to answer, (N,) bool: those with at least so many bits."""
     return np.asarray(bits, dtype=np.float64) >= least
-
-
-def coverage_table(
-    curve: RiskCoverage, shares: Sequence[float] = (0.1, 0.25, 0.5, 1.0)
-) -> dict[float, float]:
-    """Risk at some coverages, for a line of text."""
-    return {share: curve.at(share) for share in shares}
