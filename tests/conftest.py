@@ -45,6 +45,15 @@ def _private_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GEOLAB_CACHE", os.environ["GEOLAB_TEST_CACHE"])
 
 
+@pytest.fixture(autouse=True)
+def _figure_style():
+    """A notebook's cells, run inside a test, leave no figure style to the next test."""
+    from matplotlib import rc_context
+
+    with rc_context():
+        yield
+
+
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch) -> Path:
     """A cache folder that does not exist yet."""
