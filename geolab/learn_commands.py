@@ -23,6 +23,7 @@ def ablation(
 ) -> None:
     """Take PIGEON apart, part by part, on synthetic photos; the paper's table stands beside."""
     from geolab.ablation import run_ablation
+    from geolab.papers.provenance import write_environment
     from geolab.rows import write_rows
     from geolab.tables import print_table
 
@@ -37,6 +38,8 @@ def ablation(
     typer.echo(f"{made.seconds:.0f} s")
     if json_:
         typer.echo(f"rows: {write_rows(made.rows, json_)}")
+    beside = json_ or Path("build") / "ablation.json"
+    typer.echo(f"environment: {write_environment(beside, typed)}")
 
 
 def embed(

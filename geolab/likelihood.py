@@ -37,7 +37,6 @@ import torch
 from torch import Tensor
 
 from geolab import sphere
-from geolab.intervals import Estimate, bootstrap_means, group_index, with_interval
 from geolab.posterior import Posterior
 from geolab.sphere import ArrayLike
 from geolab.vmf import log_vmf_constant
@@ -103,7 +102,7 @@ def log_density(posterior: Posterior, latlon: ArrayLike, width: KernelWidth) -> 
         If shapes disagree or a coordinate is not on Earth (its row is named).
     """
     points = sphere.to_unit(_points_for(posterior, latlon).double())  # (B, M, 3)
-    kernels = _log_kernels(posterior, points, width.sigma_km)
+    kernels = _log_kernels(posterior, points, [width.sigma_km])[..., 0]
     return with_floor(kernels, width.floor)
 
 
@@ -143,22 +142,69 @@ def fit_floor(log_p: Tensor, floors: Sequence[float] = (0.0, *FLOORS)) -> float:
     return min(floors, key=lambda floor: -float(with_floor(log_p.double(), floor).mean()))
 
 
-def _log_kernels(posterior: Posterior, points: Tensor, sigma_km: float) -> Tensor:
-    """Logarithm of the kernels' weighted sum at unit vectors (B, M, 3): (B, M), in blocks."""
-    kappa = KernelWidth(sigma_km).kappa
-    peak = float(log_vmf_constant(torch.tensor(kappa, dtype=torch.float64)))
+def _log_kernels(posterior: Posterior, points: Tensor, sigmas_km: Sequence[float]) -> Tensor:
+    """Logarithm of the kernels' weighted sum at unit vectors (B, M, 3): (B, M, S), in blocks."""
+    kappas = torch.tensor([KernelWidth(sigma).kappa for sigma in sigmas_km], dtype=torch.float64)
+    peaks = log_vmf_constant(kappas)
     k, m = posterior.support_size, points.shape[1]
     rows, columns = max(1, _BLOCK // (k * max(1, m))), max(1, _BLOCK // k)
-    out = points.new_empty(points.shape[:2])
+    out = points.new_empty(*points.shape[:2], len(kappas))
     for i in range(0, len(points), rows):
         xyz = sphere.to_unit(posterior.latlon[i : i + rows].double())  # (b, K, 3)
         weight = posterior.weight[i : i + rows].double().log()
         for j in range(0, m, columns):
             some = points[i : i + rows, j : j + columns]
-            chord = torch.cdist(some, xyz, compute_mode="donot_use_mm_for_euclid_dist")
-            said = weight[:, None] - 0.5 * kappa * chord.square()  # (b, c, K)
-            out[i : i + rows, j : j + columns] = said.logsumexp(-1) + peak
+            chord = torch.cdist(some, xyz, compute_mode="donot_use_mm_for_euclid_dist").square()
+            for s, (kappa, peak) in enumerate(zip(kappas.tolist(), peaks.tolist(), strict=True)):
+                said = weight[:, None] - 0.5 * kappa * chord  # (b, c, K)
+                out[i : i + rows, j : j + columns, s] = said.logsumexp(-1) + peak
     return out
+
+
+def kernels_at(
+    posterior: Posterior, latlon: ArrayLike, sigmas_km: Sequence[float] = SIGMAS_KM
+) -> Tensor:
+    """Log-density of each photo's kernels at one place, for several widths and without a floor.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Of B photos.
+    latlon : array_like, shape (B, 2)
+        Degrees: one place a photo, such as where it was taken.
+
+    Returns
+    -------
+    Tensor of float64, shape (B, S)
+        Nats per steradian. With `width_of`, all that a likelihood needs to be kept of an answer.
+
+    Raises
+    ------
+    ValueError
+        As `log_density`.
+    """
+    places = sphere.check_latlon(latlon).double()
+    points = sphere.to_unit(_points_for(posterior, places[:, None]))  # (B, 2) -> (B, 1, 3)
+    return _log_kernels(posterior, points, sigmas_km)[:, 0]
+
+
+def width_of(
+    kernels: Tensor, sigmas_km: Sequence[float] = SIGMAS_KM, floors: Sequence[float] = FLOORS
+) -> KernelWidth:
+    """Width and floor with the least mean NLL, from what `kernels_at` (N, S) gives for photos.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to choose by or from, or no width gives a finite likelihood.
+    """
+    if not kernels.numel() or not len(floors):
+        raise ValueError("nothing to choose by: give at least one photo, one sigma and one floor")
+    means = torch.stack([with_floor(kernels, floor).mean(0) for floor in floors])  # (F, S)
+    floor, sigma = divmod(int(means.nan_to_num(-math.inf).argmax()), len(sigmas_km))
+    if not means.isfinite().any():
+        raise ValueError("no width gives a finite likelihood: allow a floor above 0")
+    return KernelWidth(float(sigmas_km[sigma]), float(floors[floor]))
 
 
 def nll(
@@ -222,20 +268,9 @@ def fit_width(
     ValueError
         If there is no photo, no value to choose from, or as `log_density`.
     """
-    if not len(posterior) or not len(sigmas_km) or not len(floors):
+    if not len(posterior) or not len(sigmas_km):
         raise ValueError("nothing to choose by: give at least one photo, one sigma and one floor")
-    places = sphere.check_latlon(truth, "truth").double()
-    points = sphere.to_unit(_points_for(posterior, places[:, None]))
-    best, chosen = math.inf, None
-    for sigma in sigmas_km:
-        kernels = _log_kernels(posterior, points, sigma)[:, 0]
-        for floor in floors:
-            value = -float(with_floor(kernels, floor).mean())
-            if value < best:
-                best, chosen = value, KernelWidth(float(sigma), float(floor))
-    if chosen is None:
-        raise ValueError("no width gives a finite likelihood: allow a floor above 0")
-    return chosen
+    return width_of(kernels_at(posterior, truth, sigmas_km), sigmas_km, floors)
 
 
 def held_out_nll(
@@ -252,28 +287,3 @@ def held_out_nll(
     """
     width = fit_width(held, held_truth)
     return nll(posterior, truth, width), width
-
-
-def nll_estimate(
-    values: ArrayLike,
-    *,
-    groups: Sequence[object] | None = None,
-    n_boot: int = 1000,
-    seed: int = 0,
-) -> Estimate:
-    """Mean of NLLs (N,) with its 95 % interval, by photographers where they are given.
-
-    Raises
-    ------
-    ValueError
-        If there is no value, or one is NaN or infinite (its row is named).
-    """
-    held = np.asarray(values, dtype=np.float64)
-    if held.ndim != 1 or not len(held):
-        raise ValueError(f"values must be a list of at least one figure, not shape {held.shape}")
-    bad = np.flatnonzero(~np.isfinite(held))
-    if len(bad):
-        raise ValueError(f"values row {bad[0]} is {held[bad[0]]}: give the density a floor")
-    index, n_groups = group_index(groups, len(held))
-    samples = bootstrap_means(held[:, None], index, n_groups, n_boot=n_boot, seed=seed)
-    return with_interval(held.mean(), samples[:, 0], n_groups)

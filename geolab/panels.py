@@ -26,6 +26,9 @@ COLUMNS = {
     "country": "country %",
     "region": "region %",
     "border": "border %",
+    "nll": "nats / sr",
+    "claimed_200": "claims 200 km %",
+    "ece_200": "ECE 200 km",
     "train_s": "train s",
     "weights_m": "weights M",
 }
@@ -34,10 +37,13 @@ COLUMNS = {
 COSTS = ("train_s", "weights_m")
 """What a system took to train, beside what it reached."""
 
+CLAIMS = ("nll", "claimed_200", "ece_200")
+"""How sure a system is, against how right (`geolab.claims`)."""
+
 SCREEN = tuple(name for name in COLUMNS if name not in ("mean_km", "region"))
 """What a screen shows; files and notebooks have all columns."""
 
-WIDER = ("border", *COSTS)
+WIDER = ("border", *CLAIMS, *COSTS)
 """Columns that need more than a screen of 100 characters."""
 
 MARKS = {"second-hand": "†", "recomputed": "‡", "approximate": "≈", "conflict": "≠", "no": "?"}
@@ -98,7 +104,7 @@ def figure(name: str, value: float) -> str:
     """
     if value in (float("inf"), float("-inf")) or value != value:
         return {"inf": "∞", "-inf": "-∞", "nan": "–"}[str(value)]
-    if name == "weights_m":
+    if name in ("weights_m", "nll"):
         return f"{value:.2f}"
     if name in ("median_km", "mean_km", "score", "train_s"):
         return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
@@ -146,6 +152,12 @@ def notes(panel: Panel) -> list[str]:
         said.append(
             "border %: answers inside the polygon of the truth's country; country %: nearest towns "
             "in one country (geolab.borders)"
+        )
+    if any("nll" in row.metrics for row in panel.rows):
+        said.append(
+            "nats / sr: negative log-likelihood, 2.53 for a uniform guess, less is better; claims "
+            "200 km %: what the system holds likely, beside 200 km %, what came true; ECE: how far "
+            "apart the two are, in points (geolab.claims)"
         )
     if any(row.failed for row in ours):
         said.append("a failed photo is a miss: no threshold, score 0, 20,015 km in the mean")

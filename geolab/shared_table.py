@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geolab.claims import Claims, chance_claims, claims_of, judge
 from geolab.data.benchmarks import hash_of
-from geolab.evaluation import Options, evaluate_posterior, group_labels, point_of, truth_of
+from geolab.evaluation import Options, evaluate_posterior, group_labels, point_of, spread, truth_of
 from geolab.intervals import Estimate
 from geolab.locators.answered import Cost
 from geolab.metrics import errors_km, paired_difference, uniform_chance_metrics
@@ -62,19 +63,26 @@ def score(
         Further fields of `Row`, such as ``parameters``.
     """
     truth, groups = truth_of(photos), group_labels(photos)[1]
+    options = options or Options()
     row = evaluate_posterior(
         system,
         posterior,
         truth,
         answered=answered,
-        options=options or Options(),
+        options=options,
         benchmark=f"{source}, shared test",
         groups=groups,
         benchmark_hash=hash_of([str(photo) for photo in photos["id"]], truth),
         synthetic=source == "tinyearth",
         **about,
     )
-    return replace(row, metrics=row.metrics | cost_columns(cost))
+    points = spread(point_of(posterior, options.point), answered, len(truth))
+    held = np.arange(len(truth)) if answered is None else np.asarray(answered)
+    claims = Claims.none(len(truth))
+    claims.put(held, claims_of(posterior, points[held], truth[held]))
+    how = {"groups": groups, "n_boot": options.n_boot, "seed": options.seed}
+    judged = judge(claims, errors_km(points, truth), **how)
+    return replace(row, metrics=row.metrics | judged | cost_columns(cost))
 
 
 def cost_columns(cost: Cost | None) -> dict[str, Estimate]:
@@ -89,7 +97,11 @@ def show(rows: Iterable[Row]) -> ResultsTable:
     held = list(rows)
     lists = {row.benchmark_hash for row in held}
     for row in {row.benchmark_hash: row for row in held}.values():  # chance belongs to every list
-        chance = {"metrics": uniform_chance_metrics(), "source": "closed form", "n_groups": 0}
+        chance = {
+            "metrics": uniform_chance_metrics() | chance_claims(),
+            "source": "closed form",
+            "n_groups": 0,
+        }
         none = {"failed": 0, "failures": {}, "note": "", "parameters": {}}
         held.append(replace(row, system=UNIFORM, seconds=0.0, **chance, **none))
     mine = read_rows(record(held))

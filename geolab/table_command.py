@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from geolab.claims import Claims, chance_claims, judge
 from geolab.evaluation import (
     Options,
     evaluate_draws,
@@ -35,6 +37,7 @@ from geolab.evaluation import (
 from geolab.locators.answered import Answered, Cost
 from geolab.metrics import errors_km, paired_difference, uniform_chance_metrics
 from geolab.panels import COLUMNS, figure, interval
+from geolab.posterior import Posterior
 from geolab.rows import Row
 from geolab.shared_table import cost_columns
 from geolab.table_task import MAX_NAMED, Request, Task, prepare
@@ -59,6 +62,7 @@ class Answers:
     costs: dict[str, Cost] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, Claims] = field(default_factory=dict)
 
     def add(self, said: Answered, rows: np.ndarray, n: int) -> None:
         """Take in what a system said about the queries `rows` of n."""
@@ -67,6 +71,8 @@ class Answers:
         for name, points in said.points.items():
             self.points.setdefault(name, np.full((n, 2), np.nan))[rows] = points
             self.seconds[name] = self.seconds.get(name, 0.0) + said.seconds[name]
+        for name, claims in said.claims.items():
+            self.claims.setdefault(name, Claims.none(n)).put(rows, claims)
         for name, cost in said.costs.items():
             before = self.costs[name].seconds if name in self.costs else 0.0
             self.costs[name] = Cost(before + cost.seconds, cost.n_parameters)
@@ -153,14 +159,20 @@ def answer(task: Task, fit: FitSystems, request: Request) -> Answers:
 
     n = len(task.queries)
     answers = Answers(drawn=np.empty((n, N_DRAWS, 2)))
-    answers.points[CONSTANT], answers.seconds[CONSTANT] = np.empty((n, 2)), 0.0
     places, rng = truth_of(task.references), np.random.default_rng(request.seed)
     smallest = min(len(fold.reference) for fold in task.folds)
     systems = fit(request.locator, task.references, request.seed, smallest)
     for fold in task.folds:
         drawn = rng.integers(len(fold.reference), size=(len(fold.query), N_DRAWS))
-        answers.drawn[fold.query] = places[fold.reference[drawn]]
-        answers.points[CONSTANT][fold.query] = best_constant(places[fold.reference])[0].numpy()
+        prior = places[fold.reference[drawn]]  # (Q, N_DRAWS, 2)
+        answers.drawn[fold.query] = prior
+        constant = best_constant(places[fold.reference])[0].numpy()
+        said = Answered(truth_of(task.queries)[fold.query])
+        read = torch.ones(len(fold.query), dtype=torch.bool)
+        for name, support in ((DENSITY, prior), (CONSTANT, np.tile(constant, (len(read), 1, 1)))):
+            even = np.full(support.shape[:2], 1 / support.shape[1])
+            said.say(name, Posterior(support, even), read, 0.0, points=support[:, 0])
+        answers.add(said, fold.query, n)
         for system in systems:
             said = system.answer(task.queries.select(fold.query), fold.reference)
             answers.add(said, fold.query, n)
@@ -201,14 +213,20 @@ def score(
     failures = {i: answers.failures[i] for i in ids if i in answers.failures}
     options = Options(n_boot=request.n_boot, seed=request.seed)
     how = {"truth": truth, "groups": groups, "options": options, **about}
-    uniform = uniform_chance_metrics()
+    uniform = uniform_chance_metrics() | chance_claims()
     rows = [Row(UNIFORM, n=len(ids), failed=0, metrics=uniform, source="closed form", **about)]
-    rows.append(evaluate_draws(DENSITY, answers.drawn[chosen], **how))
     for name, points in answers.points.items():
-        seconds = answers.seconds[name]
-        row = evaluate_points(name, points[chosen], **how, seconds=seconds, failures=failures)
+        ran = {"seconds": answers.seconds[name], "failures": failures}
+        if name == DENSITY:
+            row = evaluate_draws(name, answers.drawn[chosen], **how)
+        else:
+            row = evaluate_points(name, points[chosen], **how, **ran)
         known = {"weights": answers.weights[name]} if name in answers.weights else {}
         metrics = row.metrics | cost_columns(answers.costs.get(name))
+        if name in answers.claims:
+            km = errors_km(points[chosen], truth)
+            about_it = {"groups": groups, "n_boot": request.n_boot, "seed": request.seed}
+            metrics |= judge(answers.claims[name][chosen], km, **about_it)
         rows.append(replace(row, metrics=metrics, parameters=row.parameters | known))
     return rows
 
@@ -216,7 +234,7 @@ def score(
 def findings(task: Task, answers: Answers, chosen: np.ndarray, request: Request) -> list[str]:
     """How much the locator's last system gains over the best constant, with the paired interval."""
     systems = list(answers.points)
-    if CONSTANT not in systems or len(systems) < 2:
+    if systems[-1] == CONSTANT:
         return []
     truth = truth_of(task.queries)[chosen]
     _, labels = group_labels(task.queries)

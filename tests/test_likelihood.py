@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from geolab import likelihood, sphere
+from geolab.claims import nll_estimate
 from geolab.flow.grid import density_grid
 from geolab.likelihood import (
     UNIFORM_NLL,
@@ -17,7 +18,6 @@ from geolab.likelihood import (
     fit_width,
     log_density,
     nll,
-    nll_estimate,
     with_floor,
 )
 from geolab.posterior import Posterior

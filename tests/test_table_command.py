@@ -31,7 +31,7 @@ class Copycat:
         read = read_images(queries)
         points = np.tile(self.places[rows[0]], (len(queries), 1))
         points[[image is None for image in read.images]] = np.nan
-        return Answered({"copycat": points}, {"copycat": 0.1}, read.errors)
+        return Answered(truth_of(queries), {"copycat": points}, {"copycat": 0.1}, read.errors)
 
 
 def fit_copycat(locator, references, seed, n_smallest):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from geolab.encoders.cnn import make_trunk
 from geolab.encoders.pixels import Pixels, read_pixels
-from geolab.evaluation import point_of
+from geolab.evaluation import truth_of
 from geolab.locators.album_rows import albums_of
 from geolab.locators.albums import AlbumConfig, AlbumLocator
 from geolab.locators.answered import Answered, Cost
@@ -100,7 +100,7 @@ class _Fold:
         self.places = places_of(self.train)
         self.queries = queries.remove_columns("image")
         self.asked = read_pixels(queries, held.values.shape[-1])
-        self.out = Answered(failures=self.asked.unreadable)
+        self.out = Answered(truth_of(queries), failures=self.asked.unreadable)
         config = PlaNetConfig(train=training_for(len(rows), given.seed))
         self.first = PlaNet(config).fit_pixels(self.pixels, self.places)
         self.features = embed(self.first.model, self.pixels.values)
@@ -114,11 +114,9 @@ class _Fold:
         `locate` names its method, `given` what that takes; the queries' pixels if nothing.
         """
         began = time.perf_counter()
-        points = point_of(getattr(locator, locate)(*(given or (self.asked.values,))))
-        points[~self.asked.good.numpy()] = np.nan
-        self.out.points[locator.name] = points
-        self.out.seconds[locator.name] = seconds + time.perf_counter() - began
-        self.out.costs[locator.name] = Cost(seconds, weights)
+        posterior = getattr(locator, locate)(*(given or (self.asked.values,)))
+        seconds, cost = seconds + time.perf_counter() - began, Cost(seconds, weights)
+        self.out.say(locator.name, posterior, self.asked.good, seconds, cost=cost)
 
     def planet(self) -> None:
         """Centre and mean of the best cell."""

@@ -24,7 +24,7 @@ from geolab.encoders.captions import STREETCLIP
 from geolab.encoders.clip import FEATURES, Clip, load_clip
 from geolab.encoders.pixels import Pixels, read_pixels
 from geolab.encoders.pretrain import FIELDS, PretrainConfig, pretrain
-from geolab.evaluation import group_labels, point_of
+from geolab.evaluation import group_labels, truth_of
 from geolab.locators.answered import Answered, Cost
 from geolab.locators.baselines import places_of
 from geolab.locators.fine_tune import FineTuneConfig, FineTuned
@@ -93,17 +93,14 @@ class _Fold:
         self.learn, self.held = held_out(self.photos, given.seed)
         self.asked = read_pixels(queries, self.tower.size)
         self.queries = {k: self.tower.embed_pixels(self.asked.values, k) for k in FEATURES}
-        self.out = Answered(failures=self.asked.unreadable)
+        self.out = Answered(truth_of(queries), failures=self.asked.unreadable)
 
     def say(self, name: str, locate: Locate, given: Tensor, cost: Cost | None = None) -> None:
         """Note answers, NaN for what nobody could read, and what they cost."""
         began = time.perf_counter()
-        points = point_of(locate(given))
-        points[~self.asked.good.numpy()] = np.nan
-        self.out.points[name] = points
-        self.out.seconds[name] = (cost.seconds if cost else 0) + time.perf_counter() - began
-        if cost:
-            self.out.costs[name] = cost
+        posterior = locate(given)
+        seconds = (cost.seconds if cost else 0) + time.perf_counter() - began
+        self.out.say(name, posterior, self.asked.good, seconds, cost=cost)
 
     def clip(self) -> None:
         """What CLIP's embedding can do: asked, searched, probed, tuned."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from geolab.encoders.clip import Clip, load_clip
 from geolab.encoders.pixels import read_pixels
+from geolab.evaluation import truth_of
 from geolab.flow.decisions import decide
 from geolab.locators.answered import Answered, Cost
 from geolab.locators.baselines import places_of
@@ -70,14 +71,12 @@ class FlowSystem:
         flow = self.fit(rows)
         posterior = flow.locate_features(self.clip.embed_pixels(asked.values, self.config.feature))
         points = decide(posterior, sigma_km=flow.sigma_km, seed=self.seed)
-        out = Answered(failures=asked.unreadable)
+        out = Answered(truth_of(queries), failures=asked.unreadable)
+        cost = Cost(flow.history.seconds, flow.history.n_parameters)
         for name in ROWS:
-            said = points[name].double().numpy()
-            said[~asked.good.numpy()] = np.nan
+            seconds, said = time.perf_counter() - began, points[name].double().numpy()
             label = f"{flow.name}, {name}"
-            out.points[label] = said
-            out.seconds[label] = time.perf_counter() - began
-            out.costs[label] = Cost(flow.history.seconds, flow.history.n_parameters)
+            out.say(label, posterior, asked.good, seconds, cost=cost, points=said)
         if self.clip.synthetic:
             out.notes["flow"] = "the small CLIP has seen synthetic photos only"
         return out

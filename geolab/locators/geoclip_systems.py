@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geolab.encoders.clip import Clip, load_clip
 from geolab.encoders.pixels import read_pixels
-from geolab.evaluation import point_of
+from geolab.evaluation import truth_of
 from geolab.locators.answered import Answered, Cost
 from geolab.locators.baselines import places_of
 from geolab.locators.clip_systems import held_out
@@ -56,13 +56,10 @@ class GeoClipSystem:
         asked = read_pixels(queries, self.clip.size)
         began = time.perf_counter()
         locator = fit_features(self.clip, self.features[chosen], photos, self.seed)
-        points = point_of(locator.locate_features(self.clip.embed_pixels(asked.values)))
-        points[~asked.good.numpy()] = np.nan
-        out = Answered(failures=asked.unreadable)
-        out.points[locator.name] = points
-        out.seconds[locator.name] = time.perf_counter() - began
-        history = locator.history
-        out.costs[locator.name] = Cost(history.seconds, history.n_parameters)
+        said = locator.locate_features(self.clip.embed_pixels(asked.values))
+        cost = Cost(locator.history.seconds, locator.history.n_parameters)
+        out = Answered(truth_of(queries), failures=asked.unreadable)
+        out.say(locator.name, said, asked.good, time.perf_counter() - began, cost=cost)
         if self.clip.synthetic:
             out.notes["geoclip"] = "the small CLIP has seen synthetic photos only"
         return out

@@ -18,12 +18,14 @@ from torch import Tensor
 
 from geolab.encoders.clip import load_clip
 from geolab.encoders.im2gps import FAMILIES
+from geolab.evaluation import truth_of
 from geolab.locators.answered import Answered
 from geolab.locators.cell_systems import CELL_SYSTEMS, fit_cell_systems, training_for
 from geolab.locators.clip_systems import CLIP_SYSTEMS, fit_clip_systems
 from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
 from geolab.locators.flow_systems import fit_flow, fit_flow_system
 from geolab.locators.geoclip_systems import fit_geoclip, fit_geoclip_system
+from geolab.locators.geodecoder_systems import fit_geodecoder, fit_geodecoder_system
 from geolab.locators.im2gps import Im2GPS, Im2GPSConfig, describe_photos
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.knn_density import KnnDensity, KnnDensityConfig
@@ -88,7 +90,10 @@ class Im2GPSSystem:
         describing = time.perf_counter() - began
         readable = self.index_row[rows]
         held = self.base.subset(readable[readable >= 0])
-        out = Answered(failures=failures)
+        out = Answered(truth_of(queries), failures=failures)
+        read = torch.zeros(len(queries), dtype=torch.bool)
+        read[good] = True
+        position = (read.cumsum(0) - 1).clamp_min(0)  # (Q,) among the readable
         for wanted in (
             replace(self.base.config, answer="nearest"),
             replace(self.base.config, answer="modes", k=self.k),
@@ -96,12 +101,12 @@ class Im2GPSSystem:
             began = time.perf_counter()
             # Unreadable references may leave a fold with fewer than k.
             locator = held.reconfigured(replace(wanted, k=min(wanted.k, len(held.references))))
-            points = np.full((len(queries), 2), np.nan)
-            if good:
-                points[good] = locator.locate_described(features).mode().double().numpy()
             name = Im2GPS(wanted).name
-            out.points[name] = points
-            out.seconds[name] = describing + time.perf_counter() - began
+            if not good:
+                out.points[name], out.seconds[name] = np.full((len(queries), 2), np.nan), describing
+                continue
+            said = locator.locate_described(features)[position]
+            out.say(name, said, read, describing + time.perf_counter() - began)
         return out
 
     def _describe(self, queries: Dataset) -> tuple[dict[str, Tensor], list[int], dict[str, str]]:
@@ -128,7 +133,7 @@ def fit_im2gps(
     return Im2GPSSystem(base, index_row, few_neighbours(n_smallest))
 
 
-SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, "geoclip", "flow")
+SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, "geoclip", "flow", "geodecoder")
 """Names for ``--locator``."""
 
 
@@ -167,6 +172,8 @@ def fit_systems(wanted: str, references: Dataset, seed: int, n_smallest: int) ->
         fitted.append(fit_geoclip_system(references, seed))
     if "flow" in names:
         fitted.append(fit_flow_system(references, seed))
+    if "geodecoder" in names:
+        fitted.append(fit_geodecoder_system(references, seed))
     return fitted
 
 
@@ -202,6 +209,8 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
         return fit_geoclip(references, seed)
     if name == "flow":
         return fit_flow(references, seed)
+    if name == "geodecoder":
+        return fit_geodecoder(references, seed)
     raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from geolab import ablation
+from geolab.cli import app
 from geolab.data.shared import shared_split
 from geolab.locators.clip_systems import fit_clip_systems, held_out
 from geolab.locators.table_systems import SINGLE, SYSTEMS, fit_locator
+from geolab.rows import read_rows
+from geolab.tables import published
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,19 @@ def test_nine_rows_and_the_papers_nine():
     assert made.published[0].metrics["median_km"].value == 44.35
     views = [row.parameters["views"] for row in made.rows]
     assert views == [4] * 7 + [1] * 2
+
+
+def test_an_ablations_environment_is_written_beside_its_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = tuple(published("pigeon-holdout")[:2])
+    monkeypatch.setattr(
+        ablation, "run_ablation", lambda *_, **__: ablation.AblationResult(rows, (), 0.1)
+    )
+    for options, beside in (([], "build/ablation"), (["--json", "mine.json"], "mine")):
+        said = CliRunner().invoke(app, ["ablation", *options])
+        assert said.exit_code == 0, said.output
+        assert "torch" in (tmp_path / f"{beside}.environment.json").read_text()
+    assert len(read_rows(tmp_path / "mine.json")) == 2
 
 
 @pytest.mark.parametrize("number", range(1, 9))

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from geolab.cli import app
+from geolab.evaluation import truth_of
 from geolab.intervals import Estimate
 from geolab.papers import commands
 from geolab.papers.catalogue import PAPERS, availability, find_paper
@@ -268,7 +269,9 @@ def test_weights_of_a_clip_are_kept_with_its_row(tmp_path):
 
     def fit(locator, references, seed, smallest):
         def answer(queries, rows):
-            return Answered({"probe": np.zeros((len(queries), 2))}, {"probe": 0.1})
+            return Answered(
+                truth_of(queries), {"probe": np.zeros((len(queries), 2))}, {"probe": 0.1}
+            )
 
         clip = SimpleNamespace(name="tiny", weights_hash="0123abcd")
         return [SimpleNamespace(answer=answer, clip=clip)]
