@@ -3,9 +3,7 @@
 import io
 import json
 import tarfile
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from PIL import Image
 
 from geolab.data import load
 from geolab.data.errors import DataError, FetchError
+from geolab.data.loopback import serving
 from geolab.data.osv5m import choose, fetch_members, read_shards, read_table, write_credits
 
 IDS = [str(10**15 + i) for i in range(40)]
@@ -86,56 +85,17 @@ def test_members_are_taken_out_and_load(osv, capsys):
 
 def test_only_what_is_asked_for_travels(osv):
     """Through a server that counts the bytes of ranged requests."""
-    sent = []
-
-    class Ranged(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self):
-            self.respond(head=True)
-
-        def do_GET(self):
-            self.respond()
-
-        def respond(self, head=False):
-            data = (osv / self.path.lstrip("/")).read_bytes()
-            asked = self.headers.get("Range")
-            if asked:
-                first, last = asked.split("=")[1].split("-")
-                first, last = int(first), min(int(last or len(data) - 1), len(data) - 1)
-                body = data[first : last + 1]
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
-            else:
-                body = data
-                self.send_response(200)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if not head:
-                sent.append(len(body))
-                self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
     with zipfile.ZipFile(osv / "big.zip", "w") as archive:
         for i in range(30):
             archive.writestr(f"{IDS[i]}.jpg", jpeg(i, 400))
     whole = (osv / "big.zip").stat().st_size
     pytest.importorskip("aiohttp")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Ranged)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        table = read_table(osv / "test.csv").iloc[[4, 20]]
-        url = f"http://127.0.0.1:{server.server_port}/big.zip"
-        found = fetch_members([url], table, osv / "few")
-    finally:
-        server.shutdown()
-        server.server_close()
+    table = read_table(osv / "test.csv").iloc[[4, 20]]
+    with serving(osv) as (address, sent):
+        found = fetch_members([f"{address}/big.zip"], table, osv / "few")
     assert len(found) == 2
     assert (osv / "few" / f"{IDS[20]}.jpg").read_bytes() == jpeg(20, 400)
-    assert sum(sent) < 0.4 * whole
+    assert sum(part.n_bytes for part in sent) < 0.4 * whole
 
 
 def test_what_is_there_is_not_read_again(osv, monkeypatch):
