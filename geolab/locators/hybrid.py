@@ -146,7 +146,10 @@ class HybridHead:
             loss,
             setting if validation else replace(setting, select=""),
             checkpoint=checkpoint,
-            identity={"partition": partition.hash, "head": f"{self.config.hierarchical}"},
+            identity={
+                "partition": partition.hash,
+                "head": f"{self.config.hierarchical} {self.config.step}",
+            },
             validate=(lambda _: self._figures(*validation)) if validation else None,
             name_of=lambda row: f"photo {int(held[row])}",
             progress=progress,

@@ -26,6 +26,7 @@ from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
 from geolab.locators.flow_systems import fit_flow, fit_flow_system
 from geolab.locators.geoclip_systems import fit_geoclip, fit_geoclip_system
 from geolab.locators.geodecoder_systems import fit_geodecoder, fit_geodecoder_system
+from geolab.locators.hybrid_systems import fit_quadtree, fit_quadtree_system
 from geolab.locators.im2gps import Im2GPS, Im2GPSConfig, describe_photos
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.knn_density import KnnDensity, KnnDensityConfig
@@ -133,7 +134,7 @@ def fit_im2gps(
     return Im2GPSSystem(base, index_row, few_neighbours(n_smallest))
 
 
-SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, "geoclip", "flow", "geodecoder")
+SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, "geoclip", "flow", "geodecoder", "quadtree")
 """Names for ``--locator``."""
 
 
@@ -174,6 +175,8 @@ def fit_systems(wanted: str, references: Dataset, seed: int, n_smallest: int) ->
         fitted.append(fit_flow_system(references, seed))
     if "geodecoder" in names:
         fitted.append(fit_geodecoder_system(references, seed))
+    if "quadtree" in names:
+        fitted.append(fit_quadtree_system(references, seed))
     return fitted
 
 
@@ -211,6 +214,8 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
         return fit_flow(references, seed)
     if name == "geodecoder":
         return fit_geodecoder(references, seed)
+    if name == "quadtree":
+        return fit_quadtree(references, seed)
     raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
 
 
