@@ -17,6 +17,8 @@ Two features of a photo, not to be mixed:
 - ``"tokens"``: mean over *all* tokens of the last block, before the final norm and the projection,
   not normalised (Haas et al., CVPR 2024). It knows nothing of texts.
 
+The tokens themselves, one for each patch, come from `Clip.embed_patches`.
+
 "tiny" is a small CLIP trained on synthetic TinyEarth captions by ``geolab pretrain``. OpenAI's
 towers and StreetCLIP load by name through their manifests (`geolab.encoders.clip_weights`); that
 code has been run on small files only, not on the real downloads.
@@ -112,15 +114,37 @@ class Clip(nn.Module):
         """As `features`, for pixels that `normal` has prepared."""
         if feature not in FEATURES:
             raise ValueError(f"no feature {feature!r}; there are: {', '.join(FEATURES)}")
+        projected, tokens = self._projected_and_tokens(normal)
+        if feature == "tokens":
+            return tokens.float().mean(1)  # (B, 1 + g g, W) -> (B, W)
+        return F.normalize(projected.float(), dim=-1)
+
+    def _projected_and_tokens(self, normal: Tensor) -> tuple[Tensor, Tensor]:
+        """Projected class token (B, D), and all tokens of the last block (B, 1 + g g, W)."""
         kept: list[Tensor] = []
         hook = self.model.visual.transformer.register_forward_hook(lambda *a: kept.append(a[2]))
         try:
-            projected = self.model.encode_image(normal)  # (B, D)
+            return self.model.encode_image(normal), kept[0]
         finally:
             hook.remove()
-        if feature == "tokens":
-            return kept[0].float().mean(1)  # (B, 1 + g g, W) -> (B, W)
-        return F.normalize(projected.float(), dim=-1)
+
+    @torch.no_grad()
+    def embed_patches(self, pixels: Tensor, *, batch: int = _BATCH) -> Tensor:
+        """Patch tokens of pixels (N, 3, S, S): (N, g g, W) float16 on the CPU, row by row.
+
+        Of the last block, before the final norm, without the class token: the "tokens" whose mean
+        is a feature. 2 g g W bytes a photo, 16 kB with the small CLIP.
+        """
+        self.eval()
+        device = self.mean.device
+
+        def run(block: Tensor) -> Tensor:
+            return self._projected_and_tokens(self.normal(block.to(device)))[1][:, 1:].half().cpu()
+
+        if not len(pixels):
+            rows, columns = self.model.visual.grid_size
+            return torch.empty(0, rows * columns, self.dims["tokens"], dtype=torch.float16)
+        return _in_batches(run, pixels, batch, self.dims["tokens"])
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Token numbers (M, L) int64 of texts; too long ones are cut."""
