@@ -2,8 +2,7 @@
 
 A failed photo is a miss and is named; it never makes n smaller.
 
-- `evaluate` takes a locator and photos. `evaluate_posterior` takes answers, `evaluate_points` plain
-  coordinates. Each calls the next.
+- `evaluate` takes a locator and photos, `evaluate_points` plain coordinates (`point_of` an answer).
 - `evaluate_draws` is for answers that are a distribution to draw from, such as chance: the figures
   are expectations over draws, so chance does not look good or bad by luck.
 - `Row`, `write_rows` and `read_rows` live in `geolab.rows` and can be had from here.
@@ -37,7 +36,6 @@ __all__ = [
     "evaluate",
     "evaluate_draws",
     "evaluate_points",
-    "evaluate_posterior",
     "group_labels",
     "point_of",
     "read_rows",
@@ -131,32 +129,6 @@ def point_of(posterior: Posterior, point: str = "mode") -> np.ndarray:
     if point not in ("mode", "mean", "best_score"):
         raise ValueError(f"point {point!r} is unknown; use 'mode', 'mean' or 'best_score'")
     return getattr(posterior, point)().double().numpy(force=True)
-
-
-def evaluate_posterior(
-    system: str,
-    posterior: Posterior,
-    truth: object,
-    *,
-    answered: Sequence[int] | None = None,
-    options: Options = Options(),
-    **about: Any,
-) -> Row:
-    """Score answers of which only some photos may have one.
-
-    Parameters
-    ----------
-    posterior : Posterior
-        One row for each answered photo.
-    truth : array_like, shape (N, 2)
-        Degrees, for all photos.
-    answered : sequence of int, optional
-        Which rows of `truth` the posterior answers, in its order; all if not given.
-    **about
-        `benchmark` (needed), `groups`, and further fields of `Row`.
-    """
-    points = spread(point_of(posterior, options.point), answered, len(np.asarray(truth)))
-    return evaluate_points(system, points, truth, options=options, **about)
 
 
 def spread(points: np.ndarray, answered: Sequence[int] | None, n: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from geolab.claims import Claims, chance_claims, claims_of, judge
 from geolab.data.benchmarks import hash_of
-from geolab.evaluation import Options, evaluate_posterior, group_labels, point_of, spread, truth_of
+from geolab.evaluation import Options, evaluate_points, group_labels, point_of, spread, truth_of
 from geolab.intervals import Estimate
 from geolab.locators.answered import Cost
 from geolab.metrics import errors_km, paired_difference, uniform_chance_metrics
@@ -42,6 +42,7 @@ def score(
     *,
     source: str = "tinyearth",
     answered: Sequence[int] | None = None,
+    points: object = None,
     cost: Cost | None = None,
     options: Options | None = None,
     **about: Any,
@@ -57,18 +58,22 @@ def score(
         The test part of `geolab.data.shared_split`.
     source : str
         What was split; "tinyearth" marks the row as synthetic.
+    points : array_like, shape (B, 2), optional
+        Degrees: the point taken from each answer, where `options` does not name how.
     cost : Cost, optional
         Adds training time and number of weights as columns.
     **about
         Further fields of `Row`, such as ``parameters``.
     """
-    truth, groups = truth_of(photos), group_labels(photos)[1]
-    options = options or Options()
-    row = evaluate_posterior(
+    options, truth = options or Options(), truth_of(photos)
+    groups = group_labels(photos)[1]
+    said = point_of(posterior, options.point) if points is None else np.array(points, float)
+    held = np.arange(len(truth)) if answered is None else np.asarray(answered)
+    everywhere = spread(said, answered, len(truth))  # (N, 2)
+    row = evaluate_points(
         system,
-        posterior,
+        everywhere,
         truth,
-        answered=answered,
         options=options,
         benchmark=f"{source}, shared test",
         groups=groups,
@@ -76,12 +81,10 @@ def score(
         synthetic=source == "tinyearth",
         **about,
     )
-    points = spread(point_of(posterior, options.point), answered, len(truth))
-    held = np.arange(len(truth)) if answered is None else np.asarray(answered)
     claims = Claims.none(len(truth))
-    claims.put(held, claims_of(posterior, points[held], truth[held]))
+    claims.put(held, claims_of(posterior, said, truth[held]))
     how = {"groups": groups, "n_boot": options.n_boot, "seed": options.seed}
-    judged = judge(claims, errors_km(points, truth), **how)
+    judged = judge(claims, errors_km(everywhere, truth), **how)
     return replace(row, metrics=row.metrics | judged | cost_columns(cost))
 
 

@@ -19,12 +19,12 @@ from geolab.evaluation import (
     evaluate,
     evaluate_draws,
     evaluate_points,
-    evaluate_posterior,
     group_labels,
+    point_of,
     spread,
 )
 from geolab.intervals import Estimate
-from geolab.metrics import uniform_chance
+from geolab.metrics import errors_km, uniform_chance
 from geolab.posterior import Posterior
 from geolab.rows import Row, read_rows, rows_from_json, rows_to_json, write_rows
 from geolab.sphere import fibonacci_grid, uniform_points
@@ -94,32 +94,24 @@ def test_evaluate_survives_when_no_photo_can_be_read(photos):
     assert row.metrics["median_km"].value == math.inf
 
 
-def test_evaluate_posterior_places_answers_by_row():
-    post = Posterior([[PARIS], [OSLO]], [[1.0], [1.0]])
-    row = evaluate_posterior(
-        "two of three", post, [PARIS, ROME, OSLO], answered=[0, 2], benchmark="b", options=QUICK
+def test_answers_go_to_their_rows_and_the_others_are_misses():
+    said = point_of(Posterior([[PARIS], [OSLO]], [[1.0], [1.0]]))
+    row = evaluate_points(
+        "two of three", spread(said, [0, 2], 3), [PARIS, ROME, OSLO], benchmark="b", options=QUICK
     )
     assert (row.n, row.failed) == (3, 1)
     assert row.metrics["within_1"].value == pytest.approx(200 / 3)
-    with pytest.raises(ValueError, match="2 answers for 3 photos"):
-        evaluate_posterior("?", post, [PARIS, ROME, OSLO], benchmark="b", options=QUICK)
-    with pytest.raises(ValueError, match="2 answers"):
-        spread(np.zeros((2, 2)), [0], 3)
+    for rows in (None, [0]):
+        with pytest.raises(ValueError, match="2 answers for 3 photos"):
+            spread(said, rows, 3)
 
 
 def test_the_point_can_be_chosen():
     post = Posterior([[PARIS, ROME, [41.5, 12.7]]], [[0.4, 0.35, 0.25]])
-    truth = [ROME]
-    by = {
-        point: evaluate_posterior(
-            point, post, truth, benchmark="b", options=Options(point=point, areas=False)
-        )
-        for point in ("mode", "best_score")
-    }
-    assert by["mode"].metrics["within_25"].value == 0
-    assert by["best_score"].metrics["within_25"].value == 100
+    assert point_of(post, "mode")[0] == pytest.approx(PARIS)
+    assert errors_km(point_of(post, "best_score"), [ROME])[0] < 25
     with pytest.raises(ValueError, match="'median' is unknown"):
-        evaluate_posterior("x", post, truth, benchmark="b", options=Options(point="median"))
+        point_of(post, "median")
 
 
 def test_draws_from_a_uniform_answer_score_like_chance():
