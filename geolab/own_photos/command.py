@@ -101,12 +101,20 @@ def make_page(request: AlbumRequest, out: Path) -> Iterator[str]:
     entries = locate_album(photos, locator, references, top=request.top)
     title = f"{Path(os.path.abspath(request.folder)).name}: {len(photos)} photos"
     about = [str(references), CIRCLES, PRIVACY]
-    path = write_page(entries, out, title, about)
+    path = _write(entries, out, title, about)
     yield from map(entry_line, entries)
     yield from ("", str(references), PRIVACY)
     yield f"page: {path} ({format_bytes(path.stat().st_size)}); open it in a browser"
     again = ["geolab", "locate", str(request.folder), "--album", "--write", "decisions.json"]
     yield f"then: {shlex.join([*again, '--out', 'copies'])}"
+
+
+def _write(entries: list[Entry], out: Path, title: str, about: list[str]) -> Path:
+    try:
+        return write_page(entries, out, title, about)
+    except OSError as error:  # a full disk says so itself
+        reason = error.strerror or str(error)
+        raise DataError(f"{out}: can't be written ({reason}). Give --out another name.") from error
 
 
 def locate_album(

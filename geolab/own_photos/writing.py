@@ -2,13 +2,14 @@
 
 Only photos whose place a person confirmed or gave on the contact sheet get one. A copy is the
 original's bytes with a position in its EXIF (`geolab.own_photos.jpeg`), written beside its final
-name and renamed when whole, with the original's file time. What can't be written is refused with
-the file's name and a reason, the others go on:
+name and renamed when whole, with the original's file time where the disk keeps one. What can't be
+written is refused with the file's name and a reason, the others go on:
 
 - a photo that is not the one that was confirmed (another sha256), is gone, cut short or damaged;
 - PNG, TIFF, WebP, HEIC: convert them, or use exiftool;
 - a photo with a position of its own, unless replacing it was asked for;
-- a copy that exists already, a folder that nobody may write to, a full disk.
+- a copy that exists already or would land in the album by a link, a folder that nobody may write
+  to, a full disk.
 
 Replacing a position drops what belonged to it (altitude, satellites, precision). The old numbers
 stay in the file where no directory leads to them: replacing is no way to hide a place.
@@ -16,6 +17,7 @@ stay in the file where no directory leads to them: replacing is no way to hide a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -76,8 +78,7 @@ def write_copies(
     folder, out = Path(folder), Path(out)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Give the album's folder.")
-    inside = Path(os.path.realpath(out))
-    if inside.is_relative_to(os.path.realpath(folder)):
+    if _lies_in(out, folder):
         raise DataError(
             f"{out} lies in the album's folder. Give --out a folder outside it, so that copies and "
             "originals are never mixed up."
@@ -113,6 +114,8 @@ def write_copy(folder: Path, decision: Decision, out: Path, *, replace_gps: bool
     """
     original, copy = folder / decision.file, out / decision.file
     data = _original(folder, original, decision)
+    if _lies_in(copy.parent, folder):
+        raise DataError(f"{copy} leads into the album's folder. Give --out another folder.")
     if os.path.lexists(copy):
         raise DataError(f"{copy} exists already. Move it away, or give --out another folder.")
     if has_position(data, str(original)) and not replace_gps:
@@ -132,7 +135,6 @@ def write_copy(folder: Path, decision: Decision, out: Path, *, replace_gps: bool
     about = original.stat()
     try:
         write_atomic(copy, made)
-        os.utime(copy, ns=(about.st_atime_ns, about.st_mtime_ns))
     except DiskFullError as error:
         raise DataError(f"{copy}: the disk is full; this copy was not written.") from error
     except OSError as error:
@@ -140,12 +142,18 @@ def write_copy(folder: Path, decision: Decision, out: Path, *, replace_gps: bool
         raise DataError(
             f"{copy}: can't be written ({reason}). Give --out another folder."
         ) from error
+    with contextlib.suppress(OSError):  # some disks keep no times; the copy is whole without
+        os.utime(copy, ns=(about.st_atime_ns, about.st_mtime_ns))
     return copy
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _original(folder: Path, original: Path, decision: Decision) -> bytes:
     """Bytes of the photo that was confirmed, whole and readable."""
-    if not Path(os.path.realpath(original)).is_relative_to(os.path.realpath(folder)):
+    if not _lies_in(original, folder):
         raise PhotoError(f"{original}: leads out of the album's folder. Leave it out.")
     try:
         data = original.read_bytes()
@@ -170,4 +178,7 @@ def _check_copy(made: bytes, decision: Decision, original: Path) -> None:
         abs(a - b) for a, b in zip(place or (999, 999), (decision.lat, decision.lon), strict=True)
     )
     if off > 1e-6 and (decision.lat, decision.lon) != (0, 0):
-        raise PhotoError(f"{original}: the position reads back as {place}; nothing was written")
+        raise PhotoError(
+            f"{original}: the position would read back as {place}, since its EXIF is damaged. "
+            "Repair it with exiftool, or leave it out."
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -70,6 +72,48 @@ def test_copies_are_written_only_for_what_was_confirmed(album, tmp_path):
     assert again.exit_code == 2
     assert "exists already" in again.output
     assert "0 copies written, 1 not" in again.output
+
+
+def test_photos_that_cannot_be_written_are_named_and_the_others_are(album, tmp_path):
+    bad = {
+        "heic.jpg": (b"\0\0\0\x18ftypheic" + bytes(64), "a HEIC photo"),
+        "cut.jpg": ((album / "a.jpg").read_bytes()[:-200], "cut short or damaged"),
+        "text.jpg": (b"shopping list", "no JPEG"),
+    }
+    for name, (data, _) in bad.items():
+        (album / name).write_bytes(data)
+    for path in album.iterdir():
+        path.chmod(0o400)
+    before = {
+        p.name: (p.read_bytes(), p.stat().st_mtime_ns, p.stat().st_mode) for p in album.iterdir()
+    }
+    path = decisions(album, tmp_path)
+    rows = json.loads(path.read_text())
+    where = {"decision": "confirmed", "lat": LYON[0], "lon": LYON[1], "radius_km": 25}
+    rows["photos"] = [row | where for row in rows["photos"]]
+    path.write_text(json.dumps(rows))
+    said = run(album, "--album", "--write", path, "--out", tmp_path / "copies")
+    assert said.exit_code == 2
+    assert "3 copies written, 3 not, 0 left open." in said.output
+    words = " ".join(said.output.split())
+    for name, (_, reason) in bad.items():
+        assert f"{album / name}: {reason}" in words
+    assert sorted(p.name for p in (tmp_path / "copies").iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
+    after = {
+        p.name: (p.read_bytes(), p.stat().st_mtime_ns, p.stat().st_mode) for p in album.iterdir()
+    }
+    assert after == before
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(album, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    said = run(album, "--album", "--out", tmp_path / "sheet.html")
+    assert said.exit_code == 2
+    assert "sheet.html: can't be written (Read-only file system)" in " ".join(said.output.split())
+    assert not (tmp_path / "sheet.html").exists()
 
 
 @pytest.mark.parametrize(

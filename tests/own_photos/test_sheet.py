@@ -108,6 +108,14 @@ def test_a_png_is_said_to_get_no_position(album):
     assert page.count("Not a JPEG") == 1
 
 
+def test_a_heic_says_what_to_do_and_is_not_asked(album):
+    (album / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    entries = locate_album(in_order(album), Recognises(), MINE)
+    (phone,) = (entry for entry in entries if entry.photo.name == "phone.HEIC")
+    assert phone.error.startswith("phone.HEIC: a HEIC photo; pip install pillow-heif")
+    assert [p["asked"] for p in held(page_html(entries, "t"))["photos"]].count(False) == 1
+
+
 def test_pages_end_in_html(entries, tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.html"):
         write_page(entries, tmp_path / "album.png", "t")

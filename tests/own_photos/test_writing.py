@@ -243,6 +243,53 @@ def test_read_only_originals_are_enough(folder, state):
     assert state() == before
 
 
+@pytest.mark.parametrize("kind", ["a link beside the copies", "the album's own parent"])
+def test_a_folder_in_the_album_does_not_lead_copies_into_it(folder, state, tmp_path, kind):
+    inner = "day2" if kind.startswith("a link") else "album"
+    (folder / inner).mkdir()
+    (folder / inner / "b.jpg").write_bytes(jpeg(3))
+    copies = tmp_path if inner == "album" else tmp_path / "copies"
+    if inner == "day2":
+        copies.mkdir()
+        (copies / "day2").symlink_to(folder)
+    before = state()
+    asked = replace(decided(folder / inner / "b.jpg"), file=f"{inner}/b.jpg")
+    (one,) = write_copies(folder, [asked], copies)
+    assert "leads into the album's folder" in one.error
+    assert state() == before
+
+
+def test_a_disk_that_keeps_no_times_keeps_the_copy(folder, state, monkeypatch):
+    before = state()
+    monkeypatch.setattr("os.utime", refuse(errno.EPERM))
+    one = only(folder, decided(folder / "a.jpg"))
+    assert one.error == ""
+    assert read_gps(one.copy) == pytest.approx(LYON, abs=1e-7)
+    assert state() == before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bytes_that_chance_changed_end_in_a_copy_or_a_reason(folder, tmp_path):
+    rng, written = np.random.default_rng(0), 0
+    for i in range(200):
+        data = bytearray(jpeg(exif=exif_block(gps=[None, OLD_GPS][i % 2], order="<>"[i // 2 % 2])))
+        for at in rng.integers(2, 1300, rng.integers(1, 7)):
+            data[at] = rng.choice([0, 255, rng.integers(256)])
+        (folder / "a.jpg").write_bytes(data)
+        (one,) = write_copies(
+            folder, [decided(folder / "a.jpg")], tmp_path / f"{i}", replace_gps=i % 3 == 0
+        )
+        assert (folder / "a.jpg").read_bytes() == data
+        if one.copy:
+            written += 1
+            assert read_gps(one.copy) == pytest.approx(LYON, abs=1e-7)
+            assert left(tmp_path / f"{i}") == ["a.jpg"]
+        else:
+            assert one.error.startswith(f"{folder / 'a.jpg'}: ")
+            assert not (tmp_path / f"{i}").exists()
+    assert 50 < written < 190  # both ends were met
+
+
 def test_null_island_is_a_place_like_any_other(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
