@@ -3,7 +3,10 @@
 import io
 import json
 import tarfile
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
@@ -88,14 +91,48 @@ def test_only_what_is_asked_for_travels(osv):
     with zipfile.ZipFile(osv / "big.zip", "w") as archive:
         for i in range(30):
             archive.writestr(f"{IDS[i]}.jpg", jpeg(i, 400))
-    whole = (osv / "big.zip").stat().st_size
+    with zipfile.ZipFile(osv / "big.zip") as archive:
+        directory = (osv / "big.zip").stat().st_size - archive.start_dir
+        starts = [info.header_offset for info in archive.infolist()]
     pytest.importorskip("aiohttp")
     table = read_table(osv / "test.csv").iloc[[4, 20]]
     with serving(osv) as (address, sent):
         found = fetch_members([f"{address}/big.zip"], table, osv / "few")
     assert len(found) == 2
     assert (osv / "few" / f"{IDS[20]}.jpg").read_bytes() == jpeg(20, 400)
-    assert sum(part.n_bytes for part in sent) < 0.4 * whole
+    members = [part for part in sent if part.start in starts]
+    assert [(m.start, m.stop) for m in members] == [(starts[i], starts[i + 1]) for i in (4, 20)]
+    others = sum(part.n_bytes for part in sent) - sum(part.n_bytes for part in members)
+    assert directory <= others <= directory + 100
+
+
+def test_what_is_read_to_its_end_comes_in_few_answers(osv):
+    pytest.importorskip("aiohttp")
+    rows = "\n".join(f"{10**15 + i},{i % 90},{i % 180},{'x' * 40}" for i in range(90_000))
+    (osv / "long.csv").write_text("id,latitude,longitude,city\n" + rows)
+    whole = (osv / "long.csv").stat().st_size
+    with serving(osv) as (address, sent):
+        table = read_table(f"{address}/long.csv")
+    assert len(table) == 90_000
+    assert len(sent) <= 3
+    assert sum(part.n_bytes for part in sent) == whole > 5_000_000
+
+
+def test_a_server_without_ranges_is_named(osv):
+    pytest.importorskip("aiohttp")
+    serve = partial(SimpleHTTPRequestHandler, directory=osv)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        table = read_table(f"{address}/test.csv")
+        with pytest.raises(FetchError, match=r"00\.zip: not a whole zip.*ranges"):
+            fetch_members([f"{address}/00.zip"], table, osv / "out")
+        with pytest.raises(FetchError, match=r"07\.zip: there is no such file"):
+            fetch_members([f"{address}/07.zip"], table, osv / "out")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_what_is_there_is_not_read_again(osv, monkeypatch):
