@@ -157,14 +157,15 @@ def _members(url: str | os.PathLike, wanted: set[str], folder: Path) -> Iterator
                 "answer ranges at all. Try again, or fetch the whole file"
             ) from None
         offsets = {info.header_offset for info in archive.infolist()}
-        starts = [*sorted(offsets), archive.start_dir]
+        starts = sorted(offsets | {archive.start_dir})
         for info in archive.infolist():
             name = PurePosixPath(info.filename)
             if info.is_dir() or name.stem not in wanted:
                 continue
             target = folder / name.name  # folders inside the zip are not believed
             if not (target.is_file() and target.stat().st_size == info.file_size):
-                stop = starts[bisect.bisect_right(starts, info.header_offset)]
+                after = bisect.bisect_right(starts, info.header_offset)
+                stop = starts[min(after, len(starts) - 1)]  # a false directory gets nothing
                 try:
                     window.hold(info.header_offset, stop)
                     data = archive.read(info)  # checks length and checksum

@@ -161,6 +161,16 @@ def test_a_short_answer_keeps_nothing_of_it(osv):
     assert not any(name.startswith(".") for name in kept)
 
 
+def test_a_directory_that_points_behind_itself_is_named(osv):
+    data = bytearray((osv / "00.zip").read_bytes())
+    with zipfile.ZipFile(osv / "00.zip") as archive:
+        entry = archive.start_dir
+    data[entry + 42 : entry + 46] = (len(data) - 10).to_bytes(4, "little")  # its first member
+    (osv / "behind.zip").write_bytes(data)
+    with pytest.raises(FetchError, match=f"{IDS[0]}.jpg is damaged"):
+        fetch_members([osv / "behind.zip"], read_table(osv / "test.csv"), osv / "out")
+
+
 def test_a_zip_that_climbs_out_stays_in(osv):
     with zipfile.ZipFile(osv / "evil.zip", "w") as archive:
         archive.writestr(f"../../{IDS[0]}.jpg", jpeg(0))
