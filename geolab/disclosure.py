@@ -15,6 +15,7 @@ k holds for one answer alone: two answers about one person intersect.
     told = disclose(answers, truth)
     told["country"].right.mean(), np.median(told["country"].people)
     finest(told, 100_000)                # for each photo the finest level with that many people
+    finest(told, 100_000, sure=0.5)      # ... that the system itself believes
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from geolab.data.gazetteer import load_gazetteer
 from geolab.evaluation import point_of
 from geolab.metrics import errors_km
 from geolab.posterior import Posterior
-from geolab.sphere import EARTH_RADIUS_KM, ArrayLike, check_latlon, to_unit
+from geolab.sphere import EARTH_RADIUS_KM, ArrayLike, check_latlon, great_circle_km, to_unit
 
 LEVELS = ("1 km", "25 km", "region", "country", "continent")
 """From fine to coarse. The first two are circles around the best point."""
@@ -51,10 +52,13 @@ class Told:
         Whether the photo was taken in what is named.
     people : ndarray of int64, shape (N,)
         Who live in it.
+    belief : ndarray of float64, shape (N,)
+        Weight of the answer that lies in it.
     """
 
     right: np.ndarray
     people: np.ndarray
+    belief: np.ndarray
 
 
 def disclose(answers: Posterior, truth: ArrayLike) -> dict[str, Told]:
@@ -78,29 +82,47 @@ def disclose(answers: Posterior, truth: ArrayLike) -> dict[str, Told]:
     """
     points = point_of(answers)
     km, theirs = errors_km(points, truth), areas(truth)
+    away = great_circle_km(points[:, None], answers.latlon.double().cpu()).numpy()  # (N, K)
+    weight = answers.weight.double().cpu().numpy()
     out = {
-        level: Told(km <= radius, people_within(points, radius))
+        level: Told(km <= radius, people_within(points, radius), (weight * (away <= radius)).sum(1))
         for level, radius in _CIRCLES.items()
     }
+    inside = areas(answers.latlon.double().cpu())
     for level, named in heaviest_areas(answers).items():
-        out[level] = Told(named == theirs[level], people_in(level, named))
+        belief = (weight * (inside[level] == named[:, None])).sum(1)
+        out[level] = Told(named == theirs[level], people_in(level, named), belief)
     return out
 
 
-def finest(told: Mapping[str, Told], enough: int) -> np.ndarray:
-    """Index into `LEVELS` of the finest level at which at least `enough` people live, (N,).
+def finest(told: Mapping[str, Told], enough: int, sure: float = 0.0) -> np.ndarray:
+    """Index into `LEVELS` of the finest level that may be told, (N,).
 
-    Answers that no level hides get the coarsest.
+    Parameters
+    ----------
+    told : mapping
+        From `disclose`.
+    enough : int
+        People who have to live in what is named.
+    sure : float
+        Belief that the system has to have in it.
+
+    Returns
+    -------
+    ndarray of int
+        The coarsest level for answers that no level fits.
 
     Examples
     --------
     >>> people = {"1 km": [3, 3], "25 km": [900, 3]} | dict.fromkeys(LEVELS[2:], [9, 9])
-    >>> told = {level: Told(np.ones(2, bool), np.array(n)) for level, n in people.items()}
+    >>> yes, all_ = np.ones(2, bool), np.ones(2)
+    >>> told = {level: Told(yes, np.array(n), all_) for level, n in people.items()}
     >>> finest(told, 100).tolist()
     [1, 4]
     """
-    hides = np.stack([told[level].people >= enough for level in LEVELS])  # (levels, N)
-    return np.where(hides.any(0), hides.argmax(0), len(LEVELS) - 1)
+    every = [told[level] for level in LEVELS]
+    fits = np.stack([(one.people >= enough) & (one.belief >= sure) for one in every])
+    return np.where(fits.any(0), fits.argmax(0), len(LEVELS) - 1)
 
 
 def areas(latlon: ArrayLike) -> dict[str, np.ndarray]:

@@ -47,6 +47,13 @@ def test_right_at_each_level(answers):
     assert told["1 km"].right.tolist() == [False, False]  # 1.4 km away
 
 
+def test_belief_is_the_weight_that_lies_in_what_is_named(answers):
+    told = disclose(answers, [MARSEILLE, TOKYO])
+    belief = [round(float(told[level].belief[0]), 6) for level in LEVELS]
+    assert belief == [0.4, 0.4, 0.4, 0.6, 1.0]
+    assert np.allclose(told["1 km"].belief[1], 1)
+
+
 def test_people_around_are_those_that_a_slow_count_finds():
     places = load_gazetteer().places
     where, people = places[["lat", "lon"]].to_numpy(), places["population"].to_numpy()
@@ -77,6 +84,7 @@ def test_the_finest_level_that_hides_enough(answers):
     assert finest(told, 0).tolist() == [0, 0]
     assert finest(told, 60_000).tolist() == [0, 1]
     assert finest(told, 1_000_000).tolist() == [1, 1]
+    assert finest(told, 0, sure=0.5).tolist() == [LEVELS.index("country"), 0]
     assert finest(told, 10**12).tolist() == [len(LEVELS) - 1] * 2
 
 
