@@ -173,9 +173,12 @@ def save_without_exif(image: PhotoSource, path: str | os.PathLike, *, quality: i
     Raises
     ------
     PhotoError
-        The photo can't be read, or the ending is another one.
+        The photo can't be read, the ending is another one, or `path` is the photo itself: an
+        original is never lost.
     """
     path = Path(path)
+    if isinstance(image, (str, os.PathLike)) and path.exists() and path.samefile(image):
+        raise PhotoError(f"{path}: is the original. Give the copy another name.")
     kinds = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
     kind = kinds.get(path.suffix.lower())
     if kind is None:

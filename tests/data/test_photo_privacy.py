@@ -91,6 +91,21 @@ def test_unknown_ending_and_unreadable_photo_write_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["the same name", "a link to it", "another name of it"])
+def test_an_original_is_not_written_over(tmp_path, kind):
+    source, target = tell_tale(tmp_path), tmp_path / "other.jpg"
+    before = source.read_bytes()
+    if kind == "the same name":
+        target = source
+    elif kind == "a link to it":
+        target.symlink_to(source)
+    else:
+        target.hardlink_to(source)
+    with pytest.raises(PhotoError, match="is the original"):
+        save_without_exif(source, target)
+    assert source.read_bytes() == before
+
+
 def test_every_real_photo_is_read_and_none_keeps_its_place(shared_data, tmp_path):
     files = sorted((shared_data / "photos").rglob("*.jpg"))[::10]
     assert len(files) >= 30
