@@ -13,26 +13,13 @@ chooses where to look.
     geolab table --benchmark tinyearth --n 3000 --locator geodecoder
     geolab locate FOLDER --reference train.csv --locator geodecoder
 
-**In the style of, not a copy.** The paper's method is described here from its abstract and from a
-public summary of its network figure; its tables (`geolab.published.csv`) are second-hand too.
+**In the style of, not a copy.** The paper's method is known here from its abstract and a public
+summary, its tables (`geolab/published.csv`) second-hand; `geolab.locators.geodecoder_network` says
+part by part what is theirs and what is ours. Without labels of scenes there is
+one query a level.
 
-=============== ============================================ ======================================
-part            paper, by the summary                        here
-=============== ============================================ ======================================
-encoder         transformer, trained with the rest           the kit's CLIP, frozen; one view
-queries         one for each level and scene                 the same; three scenes
-decoder         layers across all levels, then layers        layers across all levels
-                within each level with their own
-                feed-forward
-scene           the one that its queries are surest of       linear layer on the mean patch; scenes
-                                                             *mixed* by probability, or picked
-classifiers     one for each level                           the same, shared across scenes
-levels          seven; limits recalled, not checked          the same limits, scaled to the photos
-answer          product of the levels' probabilities         the same, as the ISNs of 2018
-=============== ============================================ ======================================
-
-Sizes, loss weights and training are ours throughout. Without labels of scenes there is one query a
-level.
+**How sure.** The product counts what nested levels agree on several times and is far too sure of
+it, so a temperature T is fitted on validation photos. The best cell is the same at any T.
 
 **Memory.** Tokens are made once and kept in float16: 2 P W bytes a photo for P patches of W
 numbers, 16 kB with the small CLIP (64 x 128; 0.25 GB for 15,000 photos), 1.2 MB with ViT-L-14-336
@@ -58,9 +45,11 @@ from geolab.locators.baselines import places_of
 from geolab.locators.geodecoder_config import GeoDecoderConfig, fit_levels
 from geolab.locators.geodecoder_network import (
     GeoDecoderNetwork,
+    checked_pair,
     checked_scenes,
     checked_tokens,
     decoder_loss,
+    fit_temperature,
     scenes_of,
     token_statistics,
 )
@@ -68,7 +57,6 @@ from geolab.locators.hierarchy_scores import hierarchy_scores
 from geolab.locators.scenes import SCENES
 from geolab.metrics import errors_km
 from geolab.posterior import Posterior
-from geolab.sphere import check_latlon
 from geolab.training import Batch, History, train
 from geolab.training.loop import Validate
 
@@ -89,6 +77,8 @@ class GeoDecoder:
         Nested cells, coarse first.
     network : GeoDecoderNetwork
     history : History
+    temperature : float
+        T; 1, the plain product, without validation photos.
     unreadable : dict of str to str
         Training photos that were left out, and why.
     """
@@ -100,6 +90,7 @@ class GeoDecoder:
     def __init__(self, clip: Clip | None = None, config: GeoDecoderConfig | None = None) -> None:
         self.clip, self.config = clip, config or GeoDecoderConfig()
         self.unreadable: dict[str, str] = {}
+        self.temperature = 1.0
 
     @property
     def name(self) -> str:
@@ -166,19 +157,12 @@ class GeoDecoder:
         DataError
             If no cell has two photos.
         """
-        tokens, places = checked_tokens(tokens), check_latlon(places, "places").double()
-        if len(tokens) != len(places) or not len(places):
-            raise ValueError(f"{len(tokens)} photos' tokens for {len(places)} places: give both")
+        tokens, places = checked_pair(tokens, places, "training")
+        held = checked_pair(*validation, "validation") if validation else None
         labels = checked_scenes(scenes, len(tokens))
-        self.hierarchy = fit_levels(places, self.config.levels)
+        self._begin(tokens, places, scenes=bool((labels >= 0).any()))
         cells = self.hierarchy.assign(places)  # (N, L)
         known = (cells >= 0).any(1).nonzero()[:, 0]
-        n_scenes = len(SCENES) if self.config.scenes and (labels >= 0).any() else 1
-        sizes = [len(part) for part in self.hierarchy.parts]
-        self.network = GeoDecoderNetwork(tokens.shape[2], sizes, n_scenes, self.config)
-        mean, std = token_statistics(tokens)
-        self.network.mean.copy_(mean)
-        self.network.std.copy_(std)
 
         def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, int]:
             rows, device = known[batch.rows], self.network.mean.device
@@ -186,7 +170,7 @@ class GeoDecoder:
             asked = cells[rows].to(device), labels[rows].to(device)
             return decoder_loss(scores, scene, *asked, self.config.scene_weight), len(rows)
 
-        schedule = self.config.train if validation else replace(self.config.train, select="")
+        schedule = self.config.train if held else replace(self.config.train, select="")
         self.history = train(
             self.network,
             len(known),
@@ -194,29 +178,38 @@ class GeoDecoder:
             schedule,
             checkpoint=checkpoint,
             identity={"GeoDecoder": repr(self.config), "partitions": self.hierarchy.hash},
-            validate=self._figures_on(*validation) if validation else None,
+            validate=self._figures_on(*held) if held else None,
             name_of=lambda row: f"photo {int(known[row])}",
             progress=progress,
         )
+        if held:
+            own = self.hierarchy.fine.assign(held[1])
+            self.temperature = fit_temperature(self._chances(held[0]), own)
         return self
+
+    def _begin(self, tokens: Tensor, places: Tensor, *, scenes: bool) -> None:
+        """Cut the Earth, and make the network that learns its cells."""
+        self.hierarchy, self.temperature = fit_levels(places, self.config.levels), 1.0
+        sizes = [len(part) for part in self.hierarchy.parts]
+        n_scenes = len(SCENES) if self.config.scenes and scenes else 1
+        self.network = GeoDecoderNetwork(tokens.shape[2], sizes, n_scenes, self.config)
+        mean, std = token_statistics(tokens)
+        self.network.mean.copy_(mean)
+        self.network.std.copy_(std)
 
     def _figures_on(self, tokens: Tensor, places: Tensor) -> Validate:
         """Median error of the answers, for `geolab.training.train`."""
-        truth = check_latlon(places, "validation places").double().numpy()
-        if not len(truth) or len(tokens) != len(truth):
-            raise ValueError(
-                f"{len(tokens)} validation photos' tokens for {len(truth)} places: give both, or "
-                "no validation"
-            )
 
         def validate(_: nn.Module) -> dict[str, float]:
-            km = errors_km(self.locate_tokens(tokens).mode().numpy(), truth)
+            km = errors_km(self.locate_tokens(tokens).mode().numpy(), places.numpy())
             return {"median_km": float(torch.from_numpy(km).median())}
 
         return validate
 
     def answering(self, **how: Any) -> GeoDecoder:
         """Return the same network, answering with another `score`, `mixing` or `answer`.
+
+        Its temperature is 1 where the score is another one than it was fitted for.
 
         Raises
         ------
@@ -228,6 +221,8 @@ class GeoDecoder:
         if wrong:
             raise ValueError(f"{wrong[0]} is learnt, not chosen afterwards: fit another network")
         other.config = replace(self.config, **how)
+        if other.config.score != self.config.score:
+            other.temperature = 1.0
         return other
 
     def locate(self, images: Sequence[Image.Image]) -> Posterior:
@@ -243,12 +238,15 @@ class GeoDecoder:
         ValueError
             If tokens have another width than those of the training, or one is not finite.
         """
-        levels = self.levels(tokens)
-        points = self.hierarchy.fine.points(self.config.answer)
+        logits = self._chances(tokens).log() / self.temperature
+        return Posterior.from_logits(self.hierarchy.fine.points(self.config.answer), logits)
+
+    def _chances(self, tokens: Tensor) -> Tensor:
+        """Probabilities of the finest cells before they are tempered: (B, C) float64."""
+        *coarser, fine = self.levels(tokens)
         if self.config.score == "fine":
-            return Posterior.from_votes(points, levels[-1].double())
-        ancestors = self.hierarchy.ancestors[:, :-1]
-        return Posterior.from_votes(points, hierarchy_scores(levels[-1], levels[:-1], ancestors))
+            return fine.double()
+        return hierarchy_scores(fine, coarser, self.hierarchy.ancestors[:, :-1])
 
     def levels(self, tokens: Tensor) -> list[Tensor]:
         """Probabilities of the cells of each level, coarse first: (B, C_l) float32 on the CPU."""

@@ -12,11 +12,31 @@ scores, at a third of the cost.
 *No position is added* to the tokens: the network gives the same answer whatever the order of the
 patches. Where a patch stood is known only as far as the tower has written it into the token.
 
-What the paper does and what is ours: `geolab.locators.geodecoder`.
+**In the style of, not a copy.** The method of Clark et al. (CVPR 2023) is described here from the
+abstract and from a public summary of the paper's network figure, not from its text or its code:
+
+=============== ============================================ ======================================
+part            paper, by the summary                        here
+=============== ============================================ ======================================
+encoder         transformer, trained with the rest           the kit's CLIP, frozen; one view
+queries         one for each level and scene                 the same; three scenes
+decoder         layers across all levels, then layers        layers across all levels
+                within each level with their own
+                feed-forward
+scene           the one that its queries are surest of       linear layer on the mean patch; scenes
+                                                             *mixed* by probability, or picked
+classifiers     one for each level                           the same, shared across scenes
+levels          seven; limits recalled, not checked          the same limits, scaled to the photos
+answer          product of the levels' probabilities         the same, as the ISNs of 2018, to the
+                                                             power 1 / T
+=============== ============================================ ======================================
+
+Sizes, weights of the loss and training are ours throughout.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +46,7 @@ from torch.nn import functional as F
 
 from geolab.locators.geodecoder_config import GeoDecoderConfig
 from geolab.locators.scenes import SCENES, scene_labels
+from geolab.sphere import ArrayLike, check_latlon
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -152,6 +173,60 @@ def checked_tokens(tokens: Tensor, width: int | None = None) -> Tensor:
             row = start + int(bad[0])
             raise ValueError(f"row {row} has a token that is not finite: embed it again")
     return tokens
+
+
+def checked_pair(tokens: Tensor, places: ArrayLike, use: str) -> tuple[Tensor, Tensor]:
+    """Tokens (N, P, W) and places (N, 2) float64 of some photos, once they are known to be good.
+
+    Raises
+    ------
+    ValueError
+        As `checked_tokens` and `check_latlon`, or if there is not one for each photo.
+    """
+    tokens, places = checked_tokens(tokens), check_latlon(places, f"{use} places").double()
+    if len(tokens) != len(places) or not len(places):
+        raise ValueError(
+            f"{use}: {len(tokens)} photos' tokens for {len(places)} places; give one for each"
+        )
+    return tokens, places
+
+
+def fit_temperature(chances: Tensor, own: Tensor) -> float:
+    """T under which ``chances ** (1 / T)``, scaled to sum to one, gives the photos' own cells most.
+
+    Seven nested levels are no seven witnesses: what they agree on is counted seven times in their
+    product, so T is far above 1. The likeliest cell stays the likeliest.
+
+    Parameters
+    ----------
+    chances : Tensor, shape (N, C)
+        Rows sum to 1.
+    own : Tensor of int64, shape (N,)
+        Cell of each photo; -1 for one in no cell, which says nothing.
+
+    Returns
+    -------
+    float
+        Between 0.1 and 100; 1 where there is one cell only, or no photo in a cell.
+
+    Examples
+    --------
+    >>> sure = torch.tensor([[0.99, 0.01]]).expand(4, 2)  # right in three photos of four
+    >>> round(fit_temperature(sure, torch.tensor([0, 0, 1, 0])), 1)
+    4.2
+    """
+    from scipy.optimize import minimize_scalar
+
+    held = own >= 0
+    if not held.any() or chances.shape[1] < 2:
+        return 1.0
+    logits, rows = chances[held].double().clamp_min(1e-300).log(), own[held, None]
+
+    def cost(log_t: float) -> float:
+        return -float((logits / math.exp(log_t)).log_softmax(1).gather(1, rows).mean())
+
+    bounds = (math.log(0.1), math.log(100.0))
+    return math.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x)
 
 
 def scenes_of(photos: Dataset) -> Tensor:

@@ -19,6 +19,7 @@ from geolab.locators.geodecoder_network import (
     GeoDecoderNetwork,
     checked_scenes,
     decoder_loss,
+    fit_temperature,
     token_statistics,
 )
 from geolab.locators.geodecoder_systems import fit_geodecoder_system
@@ -321,6 +322,39 @@ def test_the_best_epoch_is_kept(fitted):
     assert fitted.history.validation == []
 
 
+def test_the_temperature_makes_the_answer_as_sure_as_it_may_be():
+    """Fitted on noise it is far above 1; neither the best cell nor the order of cells changes."""
+    given, held = (some_tokens(300), some_places(300)), (some_tokens(90, 3), some_places(90, 3))
+    locator = GeoDecoder(None, replace(CONFIG, train=replace(TRAIN, epochs=8)))
+    tempered = locator.fit_tokens(*given, validation=held)
+    assert tempered.temperature > 2
+    own = tempered.hierarchy.fine.assign(held[1])
+    post = tempered.locate_tokens(held[0])
+    *coarser, fine = tempered.levels(held[0])
+    plain = hierarchy_scores(fine, coarser, tempered.hierarchy.ancestors[:, :-1])
+    powers = plain ** (1 / tempered.temperature)
+    torch.testing.assert_close(post.weight, powers / powers.sum(1, keepdim=True))
+    assert torch.equal(post.weight.argmax(1), plain.argmax(1))
+
+    def nll(chances):
+        return -float(chances[own >= 0, own[own >= 0]].log().mean())
+
+    for power in (1.0, 0.9 / tempered.temperature, 1.1 / tempered.temperature):
+        other = plain**power
+        assert nll(post.weight) < nll(other / other.sum(1, keepdim=True))
+    assert tempered.answering(mixing="pick").temperature == tempered.temperature
+    assert tempered.answering(score="fine").temperature == 1.0
+    assert tempered.fit_tokens(*given).temperature == 1.0  # nothing to fit it on
+
+
+def test_temperature_of_nothing_is_one():
+    one = torch.ones(3, 1)
+    assert fit_temperature(one, torch.zeros(3, dtype=torch.int64)) == 1.0
+    assert fit_temperature(torch.full((3, 4), 0.25), torch.full((3,), -1)) == 1.0
+    impossible = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # a cell without a chance is no crash
+    assert 1 < fit_temperature(impossible, torch.tensor([0, 1])) <= 100
+
+
 def test_a_run_that_was_cut_off_goes_on(tmp_path):
     given = some_tokens(80), some_places(80), labels(80)
     path = tmp_path / "run.pt"
@@ -355,7 +389,7 @@ def test_wrong_training_sets():
         fit(some_tokens(5), some_places(4))
     with pytest.raises(ValueError, match="0 photos' tokens for 0 places"):
         fit(some_tokens(0), torch.empty(0, 2))
-    with pytest.raises(ValueError, match="places row 1"):
+    with pytest.raises(ValueError, match="training places row 1"):
         fit(some_tokens(2), torch.tensor([[0.0, 0.0], [120.0, 3.0]]))
     with pytest.raises(ValueError, match=r"row 2 has scene 3; scenes are 0 to 2 \(indoor, natural"):
         fit(some_tokens(4), some_places(4), torch.tensor([0, 1, 3, 2]))
@@ -365,7 +399,7 @@ def test_wrong_training_sets():
         fit(some_tokens(4), some_places(4), torch.tensor([0, 1, 2]))
     with pytest.raises(ValueError, match="scenes must be 4 whole numbers"):
         fit(some_tokens(4), some_places(4), torch.rand(4))
-    with pytest.raises(ValueError, match="0 validation photos' tokens for 0 places"):
+    with pytest.raises(ValueError, match="validation: 0 photos' tokens for 0 places"):
         fit(some_tokens(40), some_places(40), validation=(some_tokens(0), torch.empty(0, 2)))
 
 
