@@ -74,7 +74,8 @@ def _open_groups(value: Tensor, block: Block, bound: Tensor, best: Tensor) -> tu
     Column j belongs to group ``j % S``. Different groups have different rows, so the k-th largest
     lower end over groups is no larger than the one over rows.
     """
-    n_groups = _n_groups(value.shape[1])
+    k = best.shape[1]
+    n_groups = _n_groups(value.shape[1], k)
     columns = torch.arange(value.shape[1], device=value.device)
     if block.bias is None:  # both ends grow with the value, so the largest value decides
         top = value.view(len(value), -1, n_groups).amax(dim=1)  # (Q, B) -> (Q, G, S) -> (Q, S)
@@ -83,14 +84,17 @@ def _open_groups(value: Tensor, block: Block, bound: Tensor, best: Tensor) -> tu
         low, up = _interval(value, block, columns, bound[:, None])
         low = low.view(len(value), -1, n_groups).amax(dim=1)  # (Q, B) -> (Q, S)
         up = up.view(len(value), -1, n_groups).amax(dim=1)
-    k = best.shape[1]
     best = torch.cat([best, low.topk(min(k, n_groups), dim=1).values], dim=1)
     best = best.topk(k, dim=1).values
     return best, up >= best[:, -1:]
 
 
-def _n_groups(n_columns: int) -> int:
-    return n_columns // GROUP if n_columns % GROUP == 0 else n_columns
+def _n_groups(n_columns: int, k: int) -> int:
+    """Groups of a block, twice as many as k if it has the columns: fewer set no threshold."""
+    size = GROUP
+    while size > 1 and (n_columns % size or n_columns < 2 * k * size):
+        size //= 2
+    return n_columns // size
 
 
 def _members(

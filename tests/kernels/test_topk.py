@@ -209,6 +209,18 @@ def test_memory_mapped_base_is_streamed(tmp_path, backend, dtype, monkeypatch):
     assert_exact(queries, base, 10, "l2", backend=backend, index=index)
 
 
+@pytest.mark.parametrize("q", [300, 700, 1024])
+def test_many_queries_and_neighbours_need_no_second_scan(q):
+    # Many queries make narrow blocks; with fewer groups than k no threshold was ever set.
+    base = torch.randn(6000, 48, generator=torch.Generator().manual_seed(0))
+    counts = {}
+    _, rows = topk(base[:q] + 0.01, base, 100, metric="l2", backend="torch", report=counts)
+    assert counts["float64"] == 0
+    assert counts["pairs"] < 200 * q
+    some = slice(0, q, q // 5)
+    assert torch.equal(rows[some], topk_reference(base[:q][some] + 0.01, base, 100, metric="l2")[1])
+
+
 def test_sorted_base_does_not_hide_the_best():
     base = torch.linspace(-1, 1, 9000)[:, None] * vectors(1, 64, 1)
     for backend in ("torch", "numba") if HAS_NUMBA else ("torch",):
