@@ -1,7 +1,6 @@
 """GeoCLIP as ``geolab table`` and ``geolab locate`` ask it.
 
-Photos are embedded once; for each fold the network learns from that fold's references, and their
-places are its gallery.
+For each fold the network learns from that fold's references, and their places are its gallery.
 """
 
 from __future__ import annotations
@@ -12,14 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from geolab.encoders.clip import Clip, load_clip
-from geolab.encoders.pixels import read_pixels
-from geolab.evaluation import truth_of
 from geolab.locators.answered import Answered, Cost
-from geolab.locators.baselines import places_of
-from geolab.locators.clip_systems import held_out
+from geolab.locators.embedded import Embedded
 from geolab.locators.geoclip import GeoClip
 from geolab.locators.geoclip_config import GeoClipConfig, training_for
 
@@ -28,64 +22,25 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class GeoClipSystem:
-    """References embedded once.
+class GeoClipSystem(Embedded):
+    """GeoCLIP on references embedded once."""
 
-    Attributes
-    ----------
-    clip : Clip
-    references : Dataset
-        Without pictures.
-    features : Tensor, shape (R, D)
-    good : Tensor of bool, shape (R,)
-        Which references could be read.
-    seed : int
-    """
+    key = "geoclip"
 
-    clip: Clip
-    references: Dataset
-    features: Tensor
-    good: Tensor
-    seed: int
+    def fit(self, rows: np.ndarray) -> GeoClip:
+        """Learn from some of the references `rows`; the places of all of them are the gallery."""
+        learn, held = self.split(rows)
+        train = training_for(len(learn.places), self.seed)
+        locator = GeoClip(self.clip, replace(GeoClipConfig(), train=train)).fit_features(
+            learn.features, learn.places, validation=(held.features, held.places)
+        )
+        return locator.with_gallery(torch.cat([learn.places, held.places]))
 
     def answer(self, queries: Dataset, rows: np.ndarray) -> Answered:
         """Train on the references `rows` and locate `queries`."""
-        chosen = torch.from_numpy(rows)
-        chosen = chosen[self.good[chosen]]
-        photos = self.references.select(chosen.numpy())
-        asked = read_pixels(queries, self.clip.size)
-        began = time.perf_counter()
-        locator = fit_features(self.clip, self.features[chosen], photos, self.seed)
-        said = locator.locate_features(self.clip.embed_pixels(asked.values))
+        asked, began = self.ask(queries), time.perf_counter()
+        locator = self.fit(rows)
+        said = locator.locate_features(asked.features)
         cost = Cost(locator.history.seconds, locator.history.n_parameters)
-        out = Answered(truth_of(queries), failures=asked.unreadable)
-        out.say(locator.name, said, asked.good, time.perf_counter() - began, cost=cost)
-        if self.clip.synthetic:
-            out.notes["geoclip"] = "the small CLIP has seen synthetic photos only"
-        return out
-
-
-def fit_geoclip_system(references: Dataset, seed: int, *, model: str = "tiny") -> GeoClipSystem:
-    """Read and embed the references."""
-    clip = load_clip(model)
-    pixels = read_pixels(references, clip.size)
-    plain = references.remove_columns("image")
-    return GeoClipSystem(clip, plain, clip.embed_pixels(pixels.values), pixels.good, seed)
-
-
-def fit_geoclip(references: Dataset, seed: int, *, model: str = "tiny") -> GeoClip:
-    """Locator for photos whose place nobody knows; all references' places are its gallery."""
-    made = fit_geoclip_system(references, seed, model=model)
-    photos = made.references.select(made.good.nonzero()[:, 0].numpy())
-    return fit_features(made.clip, made.features[made.good], photos, seed)
-
-
-def fit_features(clip: Clip, features: Tensor, photos: Dataset, seed: int) -> GeoClip:
-    """Learn from nine photographers in ten, choose epoch and temperature by the tenth."""
-    places = places_of(photos)
-    learn, held = held_out(photos, seed)
-    config = replace(GeoClipConfig(), train=training_for(len(learn), seed))
-    locator = GeoClip(clip, config).fit_features(
-        features[learn], places[learn], validation=(features[held], places[held])
-    )
-    return locator.with_gallery(places)
+        asked.out.say(locator.name, said, asked.good, time.perf_counter() - began, cost=cost)
+        return asked.out

@@ -1,8 +1,8 @@
 """OSV-5M's head as ``geolab table`` and ``geolab locate`` ask it.
 
-Photos are embedded once; for each fold the quadtree and three heads are made from that fold's
-references: cross-entropy on the leaves alone, then the loss on every depth, then the step inside
-the leaf. What one row adds to the last is what that part is worth.
+For each fold the quadtree and three heads are made from that fold's references: cross-entropy on
+the leaves alone, then the loss on every depth, then the step inside the leaf. What one row adds to
+the last is what that part is worth.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from geolab.cells import QuadtreePartition
-from geolab.encoders.clip import Clip, load_clip
-from geolab.encoders.pixels import read_pixels
-from geolab.evaluation import truth_of
+from geolab.encoders.clip import Clip
 from geolab.locators.answered import Answered, Cost
-from geolab.locators.baselines import places_of
-from geolab.locators.clip_systems import held_out
+from geolab.locators.embedded import Embedded
 from geolab.locators.hybrid import HybridConfig, HybridHead
 from geolab.posterior import Posterior
 
@@ -68,65 +64,36 @@ class QuadtreeLocator:
 
 
 @dataclass
-class QuadtreeSystem:
-    """References embedded once.
+class QuadtreeSystem(Embedded):
+    """The heads on references embedded once."""
 
-    Attributes
-    ----------
-    clip : Clip
-    references : Dataset
-        Without pictures.
-    features : Tensor, shape (R, D)
-    good : Tensor of bool, shape (R,)
-        Which references could be read.
-    seed : int
-    """
+    key = "quadtree"
 
-    clip: Clip
-    references: Dataset
-    features: Tensor
-    good: Tensor
-    seed: int
+    @staticmethod
+    def describe(clip: Clip, pixels: Tensor) -> Tensor:
+        """Return the mean of the tower's tokens, (N, D)."""
+        return clip.embed_pixels(pixels, FEATURE)
 
-    def fit(self, rows: np.ndarray, config: HybridConfig) -> HybridHead:
-        """Learn from nine photographers in ten of the references `rows`; the tenth chooses."""
-        chosen = torch.from_numpy(rows)
-        chosen = chosen[self.good[chosen]]
-        photos, known = self.references.select(chosen.numpy()), self.features[chosen]
-        learn, held = held_out(photos, self.seed)
-        places = places_of(photos)
-        cells = QuadtreePartition.fit(places[learn], leaf_limit(len(learn)))
+    def learn(self, rows: np.ndarray, config: HybridConfig) -> HybridHead:
+        """Learn one kind of head from the references `rows`."""
+        learn, held = self.split(rows)
+        cells = QuadtreePartition.fit(learn.places, leaf_limit(len(learn.places)))
         config = replace(config, train=replace(config.train, seed=self.seed))
         return HybridHead(config).fit(
-            known[learn], places[learn], cells, validation=(known[held], places[held])
+            learn.features, learn.places, cells, validation=(held.features, held.places)
         )
+
+    def fit(self, rows: np.ndarray) -> QuadtreeLocator:
+        """Learn the whole head, for single photos."""
+        return QuadtreeLocator(self.clip, self.learn(rows, ROWS[MAIN]))
 
     def answer(self, queries: Dataset, rows: np.ndarray) -> Answered:
         """Train on the references `rows` and locate `queries`."""
-        asked = read_pixels(queries, self.clip.size)
-        features = self.clip.embed_pixels(asked.values, FEATURE)
-        out = Answered(truth_of(queries), failures=asked.unreadable)
+        asked = self.ask(queries)
         for name, config in ROWS.items():
             began = time.perf_counter()
-            head = self.fit(rows, config)
-            posterior = head.locate_features(features, k=len(head.partition))
+            head = self.learn(rows, config)
+            posterior = head.locate_features(asked.features, k=len(head.partition))
             cost = Cost(head.history.seconds, head.history.n_parameters)
-            out.say(name, posterior, asked.good, time.perf_counter() - began, cost=cost)
-        if self.clip.synthetic:
-            out.notes["quadtree"] = "the small CLIP has seen synthetic photos only"
-        return out
-
-
-def fit_quadtree_system(references: Dataset, seed: int, *, model: str = "tiny") -> QuadtreeSystem:
-    """Read and embed the references."""
-    clip = load_clip(model)
-    pixels = read_pixels(references, clip.size)
-    features = clip.embed_pixels(pixels.values, FEATURE)
-    plain = references.remove_columns("image")
-    return QuadtreeSystem(clip, plain, features, pixels.good, seed)
-
-
-def fit_quadtree(references: Dataset, seed: int, *, model: str = "tiny") -> QuadtreeLocator:
-    """Locator for photos whose place nobody knows."""
-    made = fit_quadtree_system(references, seed, model=model)
-    return QuadtreeLocator(made.clip, made.fit(np.arange(len(references)), ROWS[MAIN]))
+            asked.out.say(name, posterior, asked.good, time.perf_counter() - began, cost=cost)
+        return asked.out

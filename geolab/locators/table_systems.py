@@ -23,10 +23,11 @@ from geolab.locators.answered import Answered
 from geolab.locators.cell_systems import CELL_SYSTEMS, fit_cell_systems, training_for
 from geolab.locators.clip_systems import CLIP_SYSTEMS, fit_clip_systems
 from geolab.locators.cplanet import CPlaNet, CPlaNetConfig
-from geolab.locators.flow_systems import fit_flow, fit_flow_system
-from geolab.locators.geoclip_systems import fit_geoclip, fit_geoclip_system
-from geolab.locators.geodecoder_systems import fit_geodecoder, fit_geodecoder_system
-from geolab.locators.hybrid_systems import fit_quadtree, fit_quadtree_system
+from geolab.locators.embedded import Embedded
+from geolab.locators.flow_systems import FlowSystem
+from geolab.locators.geoclip_systems import GeoClipSystem
+from geolab.locators.geodecoder_systems import GeoDecoderSystem
+from geolab.locators.hybrid_systems import QuadtreeSystem
 from geolab.locators.im2gps import Im2GPS, Im2GPSConfig, describe_photos
 from geolab.locators.isn import ISN, ISNConfig
 from geolab.locators.knn_density import KnnDensity, KnnDensityConfig
@@ -134,7 +135,10 @@ def fit_im2gps(
     return Im2GPSSystem(base, index_row, few_neighbours(n_smallest))
 
 
-SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, "geoclip", "flow", "geodecoder", "quadtree")
+EMBEDDED: dict[str, type[Embedded]] = {
+    made.key: made for made in (GeoClipSystem, FlowSystem, GeoDecoderSystem, QuadtreeSystem)
+}
+SYSTEMS = ("im2gps", *CELL_SYSTEMS, *CLIP_SYSTEMS, *EMBEDDED)
 """Names for ``--locator``."""
 
 
@@ -169,14 +173,7 @@ def fit_systems(wanted: str, references: Dataset, seed: int, n_smallest: int) ->
     embedded = [name for name in CLIP_SYSTEMS if name in names]
     if embedded:
         fitted.append(fit_clip_systems(embedded, references, seed))
-    if "geoclip" in names:
-        fitted.append(fit_geoclip_system(references, seed))
-    if "flow" in names:
-        fitted.append(fit_flow_system(references, seed))
-    if "geodecoder" in names:
-        fitted.append(fit_geodecoder_system(references, seed))
-    if "quadtree" in names:
-        fitted.append(fit_quadtree_system(references, seed))
+    fitted += [made.of(references, seed) for key, made in EMBEDDED.items() if key in names]
     return fitted
 
 
@@ -208,14 +205,8 @@ def fit_locator(name: str, references: Dataset, seed: int = 0) -> Locator:
         return KnnDensity(load_clip(), KnnDensityConfig(k=k, power=5.0)).fit(references)
     if name == "pigeon":
         return Pigeon(load_clip()).fit(references)
-    if name == "geoclip":
-        return fit_geoclip(references, seed)
-    if name == "flow":
-        return fit_flow(references, seed)
-    if name == "geodecoder":
-        return fit_geodecoder(references, seed)
-    if name == "quadtree":
-        return fit_quadtree(references, seed)
+    if name in EMBEDDED:
+        return EMBEDDED[name].of(references, seed).locator()
     raise ValueError(f"no locator {name!r}; there are: {', '.join(SINGLE)}")
 
 

@@ -23,7 +23,7 @@ from geolab.locators import geoclip_studies as studies
 from geolab.locators import geoclip_weights as published
 from geolab.locators.geoclip import PUBLISHED, GeoClip, GeoClipConfig, projected
 from geolab.locators.geoclip_gallery import gallery_features, make_gallery, read_gallery
-from geolab.locators.geoclip_systems import fit_geoclip_system
+from geolab.locators.geoclip_systems import GeoClipSystem
 from geolab.locators.geoclip_temperature import fit_temperature
 from geolab.locators.geoclip_train import (
     GeoClipNetwork,
@@ -524,7 +524,7 @@ def fit_geoclip_places(photos):
 def test_one_locator_for_photos_of_unknown_place(photos, images):
     locator = fit_locator("geoclip", photos(24))
     assert torch.isfinite(locator.locate(images(2)).mode()).all()
-    assert fit_geoclip_system(photos(8), 0).good.all()
+    assert GeoClipSystem.of(photos(8), 0).good.all()
 
 
 # --- published files --------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from geolab.locators.geodecoder_network import (
     fit_temperature,
     token_statistics,
 )
-from geolab.locators.geodecoder_systems import fit_geodecoder_system
+from geolab.locators.geodecoder_systems import GeoDecoderSystem
 from geolab.locators.hierarchy_scores import hierarchy_scores
 from geolab.locators.table_systems import SINGLE, SYSTEMS, fit_locator, fit_systems
 from geolab.metrics import errors_km
@@ -480,7 +480,7 @@ def test_photos_are_read_and_broken_ones_left_out(clip, images):
 def test_a_row_of_the_table_and_one_without_scene_queries(clip):
     references = make_photos(80, broken=(3,)).add_column("scene", named_scenes(80))
     queries = make_photos(12, seed=4, broken=(5,))
-    system = fit_geodecoder_system(references, 0, config=CONFIG)
+    system = GeoDecoderSystem.of(references, 0, config=CONFIG)
     said = system.answer(queries, np.arange(10, 80))
     assert list(said.points) == ["GeoDecoder-style, no scene queries", "GeoDecoder-style"]
     assert list(said.failures) == [queries["id"][5]]
@@ -493,7 +493,7 @@ def test_a_row_of_the_table_and_one_without_scene_queries(clip):
     costs = [cost.n_parameters for cost in said.costs.values()]
     assert costs[0] < costs[1]
     assert "synthetic" in said.notes["geodecoder"]
-    plain = fit_geodecoder_system(references.remove_columns("scene"), 0, config=CONFIG)
+    plain = GeoDecoderSystem.of(references.remove_columns("scene"), 0, config=CONFIG)
     alone = plain.answer(queries, np.arange(10, 80))
     assert list(alone.points) == ["GeoDecoder-style, no scene queries"]
     assert "need a column scene" in alone.notes["geodecoder scenes"]
@@ -503,7 +503,7 @@ def test_only_the_references_of_the_fold_are_learnt_from():
     """Half of the references show one hemisphere; answers from them lie there."""
     references = make_photos(80)
     north = np.flatnonzero(np.array(references["latitude"]) > 0)
-    system = fit_geodecoder_system(references, 0, config=CONFIG)
+    system = GeoDecoderSystem.of(references, 0, config=CONFIG)
     said = system.answer(make_photos(8, seed=4), north)
     assert (said.points["GeoDecoder-style, no scene queries"][:, 0] > 0).all()
 

@@ -8,7 +8,7 @@ import torch
 
 from geolab.cells import QuadtreePartition
 from geolab.locators import hybrid_systems
-from geolab.locators.hybrid_systems import MAIN, ROWS, fit_quadtree_system, leaf_limit
+from geolab.locators.hybrid_systems import MAIN, ROWS, QuadtreeSystem, leaf_limit
 from geolab.locators.table_systems import SINGLE, SYSTEMS, fit_locator, fit_systems
 
 
@@ -54,7 +54,7 @@ def test_only_the_rows_given_teach(answered, photos):
     queries = photos(8, seed=1)
     said = system.answer(queries, np.arange(0, 60, 4))  # the first place alone
     assert (np.abs(said.points[MAIN] - [48.86, 2.35]) < 0.2).all()
-    head = system.fit(np.arange(8), ROWS[MAIN])
+    head = system.learn(np.arange(8), ROWS[MAIN])
     assert int(head.partition.counts.sum()) < 8  # one was unreadable, some were held back
 
 
@@ -78,4 +78,4 @@ def test_one_locator_for_photos_of_unknown_place(photos, images, monkeypatch):
     )
     locator.locate(images(3))
     assert asked[0].shape == (3, locator.clip.dims["tokens"])
-    assert fit_quadtree_system(photos(8), 0).good.all()
+    assert QuadtreeSystem.of(photos(8), 0).good.all()
