@@ -59,20 +59,22 @@ class HybridConfig:
 
 
 class _Network(nn.Module):
-    def __init__(self, features: Tensor, n_cells: int) -> None:
+    def __init__(self, features: Tensor, n_cells: int, *, step: bool) -> None:
         super().__init__()
         self.register_buffer("mean", features.mean(0))
         self.register_buffer("std", features.std(0, correction=0).clamp_min(1e-6))
         dim = features.shape[1]
         self.logits = nn.Linear(dim, n_cells)
-        self.offsets = nn.Linear(dim, 2 * n_cells)
-        nn.init.zeros_(self.offsets.weight)
-        nn.init.zeros_(self.offsets.bias)
+        self.offsets = nn.Linear(dim, 2 * n_cells) if step else None
+        if step:
+            nn.init.zeros_(self.offsets.weight)
+            nn.init.zeros_(self.offsets.bias)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, C) and offsets (b, C, 2)."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (b, C) and offsets (b, C, 2), or None without a step."""
         x = (features.float() - self.mean) / self.std
-        return self.logits(x), self.offsets(x).unflatten(1, (-1, 2))
+        offsets = self.offsets(x).unflatten(1, (-1, 2)) if self.offsets else None
+        return self.logits(x), offsets
 
 
 class HybridHead:
@@ -125,7 +127,8 @@ class HybridHead:
             raise ValueError("no photo lies in a leaf: fit the quadtree on these photos")
         with torch.random.fork_rng([]):
             torch.manual_seed(self.config.train.seed)
-            self.model = _Network(features[held].float(), len(partition))
+            step = self.config.step
+            self.model = _Network(features[held].float(), len(partition), step=step)
         inside = self._inside(places[held], leaf[held])
 
         def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -134,7 +137,7 @@ class HybridHead:
             logits, offsets = network(features[own].to(device))
             cells = leaf[own].to(device)
             lost = self._cell_loss(logits, cells)
-            if self.config.step:
+            if offsets is not None:
                 chosen = offsets[torch.arange(len(cells), device=device), cells]  # (b, 2)
                 lost = lost + (chosen - inside[rows.cpu()].to(device)).square().sum()
             return lost, len(rows)
@@ -200,14 +203,14 @@ class HybridHead:
             logits, offsets = self.model(block.to(self.model.mean.device))
             best = logits.softmax(1).cpu().double().topk(k, dim=1)
             weight.append(best.values / best.values.sum(1, keepdim=True))
-            latlon.append(self._points(best.indices, offsets.cpu()))
+            latlon.append(self._points(best.indices, offsets))
         return Posterior(torch.cat(latlon), torch.cat(weight))
 
-    def _points(self, leaves: Tensor, offsets: Tensor) -> Tensor:
+    def _points(self, leaves: Tensor, offsets: Tensor | None) -> Tensor:
         """Places of leaves (b, k) after their steps, kept inside the leaf: (b, k, 2) degrees."""
-        if not self.config.step:
+        if offsets is None:
             return self.partition.means[leaves]
-        step = offsets.gather(1, leaves[..., None].expand(-1, -1, 2)).double().clamp(-1, 1)
+        step = offsets.cpu().gather(1, leaves[..., None].expand(-1, -1, 2)).double().clamp(-1, 1)
         return self.partition.centres[leaves] + step * self._half()[leaves]
 
 

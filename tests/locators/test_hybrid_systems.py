@@ -25,6 +25,8 @@ def test_rows_are_three_and_the_last_is_the_main_one(answered):
     assert set(said.costs) == set(said.seconds) == set(said.claims) == set(ROWS)
     assert "synthetic" in said.notes["quadtree"]
     assert all(said.seconds[name] >= said.costs[name].seconds > 0 for name in ROWS)
+    flat, layered, hybrid = (said.costs[name].n_parameters for name in ROWS)
+    assert flat == layered == hybrid / 3  # a step is two numbers beside each logit
 
 
 def test_each_row_has_one_part_more():
