@@ -25,10 +25,10 @@ all of these, 32 px    -0.79 [-0.97, -0.60]  +3,870 [1,970, 5,410] -807 [-1,080,
 
 Photos became far harder to place, and the system hardly less sure: its bits are no alarm. Hiding
 words did nothing, since so small a CLIP reads none; one that reads would differ. And who knows the
-defence can teach it: with 3,000 references shrunk to 16 px as well (`defended`) the median rose by
-1,069 km [209, 2,410] instead of 4,189 [2,080, 5,360]. A defence that works here is no promise. The
-one that always works: do not publish. EXIF tells the place outright and is another matter:
-`geolab.data.photos.save_without_exif` writes a copy without.
+defence can teach it: with copies of 3,000 references shrunk to 16 px (`defended`) among the others
+the median rises by 1,330 km [418, 2,410] instead of 4,308. A defence that works here is no promise.
+The one that always works: do not publish. EXIF tells the place outright and is another matter:
+`geolab.data.photos.save_without_exif` writes a copy without. Notebook 19 makes these numbers.
 """
 
 from __future__ import annotations
