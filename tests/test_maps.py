@@ -244,3 +244,17 @@ def test_same_map_twice_is_the_same_file(tmp_path, empty_cache):
     drawn = [maps.heat_map(_two_modes(), maps.world(extent=europe)) for _ in range(2)]
     files = [save_figure(ax, tmp_path / f"{i}.png", dpi=60) for i, ax in enumerate(drawn)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_dots_join_a_legend_and_look_as_they_are_drawn():
+    answer = Posterior([[[10.0, 10.0], [40.0, 60.0]]], [[0.6, 0.4]])
+    ax = maps.heat_map(answer)
+    before = [text.get_text() for text in ax.get_legend().get_texts()]
+    for name, marker in (("square", "s"), ("plus", "P"), ("square", "s")):
+        maps.points(np.array([[0.0, 0.0]]), ax, marker=marker, label=name)
+    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "mode" in before
+    assert said[: len(before)] == before
+    assert set(said[len(before) :]) == {"square", "plus"}
+    shapes = [len(ax.geolab_legend[0][i].get_marker().vertices) for i in (-2, -1)]
+    assert shapes[0] != shapes[1]

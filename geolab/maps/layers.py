@@ -223,15 +223,22 @@ def legend(ax: Axes, handles: list[Line2D], title: str | None = None) -> None:
     box = ax.legend(handles=handles, loc="lower left", title=title, fontsize=10, title_fontsize=10,
                     frameon=True, framealpha=0.88, edgecolor="none", borderpad=0.5)  # fmt: skip
     box.set_zorder(9)
+    ax.geolab_legend = handles, title
 
 
 def finish(ax: Axes, title: str, synthetic: bool, *, labelled: bool = False) -> Axes:
-    """Set legend and title, which is left alone if there is nothing to say."""
+    """Set legend and title, which is left alone if there is nothing to say.
+
+    Labelled dots are added to what the legend already explains.
+    """
     if labelled:
-        look = {"marker": "o", "ls": "none", "ms": 7, "mec": "white"}
+        look = {"ls": "none", "ms": 7, "mec": "white"}
         drawn = [h for h in ax.get_legend_handles_labels()[0] if hasattr(h, "get_facecolor")]
-        legend(ax, [Line2D([], [], **look, mfc=h.get_facecolor()[0], label=h.get_label())
-                     for h in drawn])  # fmt: skip
+        dots = [Line2D([], [], **look, marker=h.get_paths()[0], mfc=h.get_facecolor()[0],
+                       label=h.get_label()) for h in drawn]  # fmt: skip
+        before, heading = getattr(ax, "geolab_legend", ([], None))
+        new = {h.get_label() for h in dots}
+        legend(ax, [h for h in before if h.get_label() not in new] + dots, heading)
     if title or (synthetic and not ax.get_title(loc="left")):
         headline(ax, title, synthetic)
     return ax
