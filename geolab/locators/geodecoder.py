@@ -11,12 +11,13 @@ chooses where to look.
     locator.answering(score="fine")                 # the same network without the product
 
     geolab table --benchmark tinyearth --n 3000 --locator geodecoder
-    geolab locate FOLDER --reference train.csv --locator geodecoder
+    geolab locate PHOTO --reference train.csv --locator geodecoder
+
+Measured beside other systems: `geolab.locators.geodecoder_systems`.
 
 **In the style of, not a copy.** The paper's method is known here from its abstract and a public
 summary, its tables (`geolab/published.csv`) second-hand; `geolab.locators.geodecoder_network` says
-part by part what is theirs and what is ours. Without labels of scenes there is
-one query a level.
+part by part what is theirs and what is ours. Without labels of scenes there is one query a level.
 
 **How sure.** The product counts what nested levels agree on several times and is far too sure of
 it, so a temperature T is fitted on validation photos. The best cell is the same at any T.

@@ -1,7 +1,26 @@
 """The head in the style of GeoDecoder as ``geolab table`` and ``geolab locate`` ask it.
 
-For each fold the network learns from that fold's references. Where
-scenes are known, a second network without scene queries shows what they are worth.
+For each fold the network learns from that fold's references. Where scenes are known, a second
+network without scene queries shows what they are worth.
+
+**Measured** by ``geolab table --benchmark tinyearth --n 3000 --locator geodecoder`` (and
+``clip,isn``) with seed 0, on 307 synthetic photos by 25 photographers, 2,472 references: % within
+200, 750 and 2500 km; GeoGuessr score with its interval over photographers; nats per steradian;
+calibration error at 200 km in points.
+
+============================= ========== ========== ========== ================== ====== ====
+system                        200 km     750 km     2500 km    score              nats   ECE
+============================= ========== ========== ========== ================== ====== ====
+this head                     14.3       29.0       49.5       1,661 1,197-2,053   0.01   3.9
+the same, no scene queries    13.7       29.0       50.2       1,643 1,186-2,008   0.03   5.8
+linear probe of the same CLIP 10.7       24.4       43.3       1,454 1,049-1,859   0.64  18.7
+ISN base, f*                  3.9        18.2       35.8       1,101 748-1,531     1.54  58.5
+============================= ========== ========== ========== ================== ====== ====
+
+Paired, the head gains 6.2 points [0.7 to 11] on the probe at 2500 km, and 207 [-6 to 396] of score; what of
+that is patches and what is seven levels was not taken apart. What scene queries add, 18 of score
+[-48 to 98], is a tie. The ISN learns from pixels, without a CLIP. At T = 1 the head's calibration
+error was 63 points. Training took one busy core 1 to 2 minutes a network.
 """
 
 from __future__ import annotations

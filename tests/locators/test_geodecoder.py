@@ -514,12 +514,13 @@ def test_it_has_a_name_for_the_commands(images):
     references = make_photos(48)
     systems = fit_systems("geodecoder", references, 0, 40)
     assert [type(system).__name__ for system in systems] == ["GeoDecoderSystem"]
-    locator = fit_locator("geodecoder", references)
-    assert len(locator.locate(images(2))) == 2
+    said = fit_locator("geodecoder", references).locate(images(4)).mode()
+    assert (errors_km(said.numpy(), PLACES) < 50).mean() > 0.7  # few photos are many epochs
 
 
 def test_few_photos_get_more_epochs():
-    assert training_for(100, 3).epochs == 60
+    assert training_for(100, 3).epochs == 150
+    assert training_for(100, 3).patience == 50
     assert training_for(100, 3).seed == 3
     assert training_for(10**6, 0).epochs == GeoDecoderConfig().train.epochs
     assert len(LIMITS) == GeoDecoderConfig().levels
