@@ -17,6 +17,8 @@
 | `benchmarks` | frozen lists with a hash and an n |
 | `manifest`, `catalogue` | licences, checksums, downloads, mirrors |
 | `gazetteer` | places, regions and countries, offline |
+| `osv5m`, `ranged` | OSV-5M in parts: its csv, members of zips and tars by ranged reads |
+| `osv5m_miniature`, `loopback` | a small copy of its layout, and a server to read it from |
 | `tinyearth` | the synthetic world |
 
 Names are imported when first used, so `import geolab.data` is quick.
