@@ -17,10 +17,10 @@ linear probe of the same CLIP 10.7       24.4       43.3       1,454 1,049-1,859
 ISN base, f*                  3.9        18.2       35.8       1,101 748-1,531     1.54  58.5
 ============================= ========== ========== ========== ================== ====== ====
 
-Paired, the head gains 6.2 points [0.7 to 11] on the probe at 2500 km, and 207 [-6 to 396] of score; what of
-that is patches and what is seven levels was not taken apart. What scene queries add, 18 of score
-[-48 to 98], is a tie. The ISN learns from pixels, without a CLIP. At T = 1 the head's calibration
-error was 63 points. Training took one busy core 1 to 2 minutes a network.
+Paired, the head gains 6.2 points [0.7 to 11] on the probe at 2500 km, and 207 [-6 to 396] of score;
+what of that is patches and what is seven levels was not taken apart. What scene queries add, 18 of
+score [-48 to 98], is a tie. The ISN learns from pixels, without a CLIP. At T = 1 the head's
+calibration error was 63 points. A network trained for one to two minutes on one busy core.
 """
 
 from __future__ import annotations
