@@ -7,6 +7,7 @@ part of it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
@@ -44,7 +45,7 @@ class Asked(NamedTuple):
 
 
 @dataclass
-class Embedded:
+class Embedded(ABC):
     """References described once.
 
     Attributes
@@ -80,9 +81,13 @@ class Embedded:
         features, plain = cls.describe(clip, pixels.values), references.remove_columns("image")
         return cls(clip, plain, features, pixels.good, seed, **parts)
 
+    @abstractmethod
     def fit(self, rows: np.ndarray) -> Locator:
-        """Learn from the references `rows`; each system says how."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it learns")
+        """Learn from the references `rows`."""
+
+    @abstractmethod
+    def answer(self, queries: Dataset, rows: np.ndarray) -> Answered:
+        """Learn from the references `rows` and locate `queries`."""
 
     def locator(self) -> Locator:
         """Learn from all references, for photos whose place nobody knows."""
