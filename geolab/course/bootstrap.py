@@ -12,7 +12,6 @@ either.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
@@ -177,18 +176,9 @@ def _version(name: str) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Renew the notebooks named on the command line; 1 if `--check` finds one that is old."""
-    from geolab.data.storage import write_atomic
+    from geolab.course.clean import rewrite
 
-    parser = argparse.ArgumentParser(description="Write Colab's first cell and the badge.")
-    parser.add_argument("notebooks", nargs="+", type=Path)
-    parser.add_argument("--check", action="store_true", help="tell, don't write")
-    asked = parser.parse_args(arguments)
-    old = [path for path in asked.notebooks if current(path) != path.read_text(encoding="utf-8")]
-    for path in old:
-        print(f"{path}: {'is not current' if asked.check else 'renewed'}")
-        if not asked.check:
-            write_atomic(path, current(path))
-    return int(asked.check and bool(old))
+    return rewrite(arguments, current, "Write Colab's first cell and the badge.", "renewed")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nbformat
@@ -59,16 +59,39 @@ def cleaned_notebook(nb: NotebookNode) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Clean the notebooks named on the command line; 1 if `--check` finds an unclean one."""
-    parser = argparse.ArgumentParser(description="Strip outputs and normalise notebooks.")
+    return rewrite(arguments, cleaned, "Strip outputs and normalise notebooks.", "cleaned")
+
+
+def rewrite(
+    arguments: Sequence[str] | None, wanted: Callable[[Path], str], about: str, done: str
+) -> int:
+    """Give the notebooks of a command line the text that `wanted` says; with `--check`, only tell.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The process's own if not given.
+    wanted : callable
+        File to the text that it should have.
+    about, done : str
+        What the command does, and the word for a file that it was done to.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if `--check` found a file that differs.
+    """
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--check", action="store_true", help="tell, don't write")
     asked = parser.parse_args(arguments)
-    unclean = [p for p in asked.notebooks if cleaned(p) != p.read_text(encoding="utf-8")]
-    for path in unclean:
-        print(f"{path}: {'is not clean' if asked.check else 'cleaned'}")
+    texts = {path: wanted(path) for path in asked.notebooks}
+    other = {p: text for p, text in texts.items() if text != p.read_text(encoding="utf-8")}
+    for path, text in other.items():
+        print(f"{path}: {f'not {done}' if asked.check else done}")
         if not asked.check:
-            write_atomic(path, cleaned(path))
-    return int(asked.check and bool(unclean))
+            write_atomic(path, text)
+    return int(asked.check and bool(other))
 
 
 if __name__ == "__main__":

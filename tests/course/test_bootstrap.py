@@ -41,7 +41,7 @@ def test_writing_is_settled_after_once_and_renews(tmp_path, capsys, monkeypatch)
     assert bootstrap.main(["--check", str(path)]) == 1
     assert bootstrap.main([str(path)]) == 0
     assert bootstrap.main(["--check", str(path)]) == 0
-    assert "is not current" in capsys.readouterr().out
+    assert "not renewed" in capsys.readouterr().out
     first = path.read_text(encoding="utf-8")
     assert cleaned(path) == first
     monkeypatch.setattr(bootstrap, "repository_address", lambda: "https://github.com/new/home")

@@ -128,7 +128,7 @@ def test_cleaning_strips_and_settles(tmp_path, capsys):
     assert clean.main(["--check", str(path)]) == 1
     assert clean.main([str(path)]) == 0
     assert clean.main(["--check", str(path)]) == 0
-    assert "is not clean" in capsys.readouterr().out
+    assert "not cleaned" in capsys.readouterr().out
     kept = nbformat.read(path, as_version=4)
     nbformat.validate(kept)
     assert set(kept.metadata) == {"geolab", "kernelspec", "language_info"}
