@@ -130,7 +130,7 @@ def make_table(request: Request, fit: FitSystems | None = None) -> TableResult:
     main = list(answers.points)[-1]
     found = findings(task, answers, chosen, request)
     about = task.about + _failure_lines(answers.failures)
-    found += answers.notes.values()
+    found += dict.fromkeys(answers.notes.values())  # systems on one tower say one thing
     if any(name.startswith("im2gps") for name in answers.points):
         found.append("im2gps asks 120 neighbours, or a tenth of the references where they are few")
     found.append(f"described and located in {time.perf_counter() - began:.0f} s")
