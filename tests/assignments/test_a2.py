@@ -1,4 +1,4 @@
-"""Assignment 2: what a fault costs, other seeds, the solved notebook (`test_every` has the rest)."""
+"""Assignment 2: what a fault costs, other seeds, the solved notebook (the rest: `test_every`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Assignment 3: what a fault costs, the solved notebook, how memory is judged (`test_every` too)."""
+"""Assignment 3: what a fault costs, the solved notebook, how memory is judged."""
 
 from __future__ import annotations
 
