@@ -94,6 +94,7 @@ def judge_photo(
     about = [_about(reference, len(fit), len(held), synthetic)]
     if len(judges[0].known) < _FEW:
         about.append(f"Only {len(judges[0].known)} photos to compare with: p-values are coarse.")
+    about.append(f"Compared with {judges[0].counted}.")
     lines = []
     for opinion in opinions:
         lines.append(f"{opinion.system}: p = {opinion.p:.3f}. It would rather say:")

@@ -47,6 +47,35 @@ def test_p_values_by_counting():
     assert p_values(known, asked).tolist() == pytest.approx(want)
 
 
+def test_a_photographer_counts_once_however_many_photos():
+    known, asked = np.array([1.0, 2, 3, 9]), np.array([0.0, 2, 2.5, 9, 10])
+    people = ["ann", "ann", "ann", "bob"]
+    want = [(1 + sum(np.mean(known[np.array(people) == p] >= s) for p in ("ann", "bob"))) / 3
+            for s in asked]  # fmt: skip
+    assert p_values(known, asked, people).tolist() == pytest.approx(want)
+    alone = p_values(known, asked, list("abcd")).tolist()
+    assert alone == pytest.approx(p_values(known, asked).tolist())
+    with pytest.raises(ValueError, match="2 group labels"):
+        p_values(known, asked, ["ann", "bob"])
+
+
+def test_one_busy_photographer_breaks_the_promise_of_photos_not_of_photographers():
+    """Thirty people, each of a difficulty of her own; an easy one took half of the photos."""
+    rng = np.random.default_rng(0)
+    rejected = {"photos": [], "photographers": []}
+    for _ in range(300):
+        hard = rng.normal(0, 1, 61)
+        hard[0] = -2.0
+        size = np.r_[150, np.full(29, 5)]
+        people = np.repeat(np.arange(30), size)
+        known = hard[people] + rng.normal(0, 0.3, len(people))
+        asked = hard[30:] + rng.normal(0, 0.3, 31)  # strangers, a photo each
+        rejected["photos"].append((p_values(known, asked) <= 0.05).mean())
+        rejected["photographers"].append((p_values(known, asked, people.tolist()) <= 0.05).mean())
+    assert np.mean(rejected["photos"]) > 0.08
+    assert np.mean(rejected["photographers"]) < 0.055
+
+
 def test_a_vague_answer_finds_nothing_odd():
     everywhere = Posterior(sphere.fibonacci_grid(400)[None], torch.full((1, 400), 1 / 400))
     sharp = Posterior([[[10.0, 10.0]]], [[1.0]])

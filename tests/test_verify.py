@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from geolab import sphere
 from geolab.cli import app
 from geolab.posterior import Posterior
-from geolab.verify import Opinion, judge_of, study, verdict, verify
+from geolab.verify import FEWEST, Opinion, judge_of, study, verdict, verify
 from geolab.verify_command import parse_place
 
 
@@ -44,6 +44,17 @@ def test_size_and_power(judge):
 
 def test_width_and_scores_come_from_different_photographers(judge):
     assert len(judge.known) == pytest.approx(267, abs=10)
+
+
+def test_photographers_count_where_there_are_enough(judge):
+    assert judge.counted == f"{len(set(judge.groups))} photographers with {len(judge.known)} photos"
+    assert len(set(judge.groups)) >= FEWEST
+    answer, truth, _, groups = world(100, 3)
+    few = judge_of("toy", None, answer, truth, groups)  # 13 photographers are left
+    alone = judge_of("toy", None, answer, truth)
+    for made in (few, alone):
+        assert made.groups is None
+        assert "as if each had come by itself" in made.counted
 
 
 def test_one_country_has_no_swaps(judge):
