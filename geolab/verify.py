@@ -12,8 +12,8 @@ photographers like the ones that it was calibrated on, and for no others. Photog
 photos: on TinyEarth (*synthetic*, 1,998 claims) a test counted by photos rejected 13 % of the true
 ones, since one person had taken a quarter of the known photos; counted by photographers, 4.5 %. It
 is an average over which photographers are known: 4.0 % over 20 ways to deal them (notebook 17), one
-way alone may be off by several points. `study` measures it, and the power against wrong claims, on photos of your own
-kind. With several systems the level is shared among them.
+way alone may be off by several points. `study` measures it, and the power against wrong claims, on
+photos of your own kind. With several systems the level is shared among them.
 """
 
 from __future__ import annotations
