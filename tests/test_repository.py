@@ -156,7 +156,7 @@ def test_conda_installs_the_same_thing():
     assert by_conda == [f"python{project['requires-python']}", "pip"]
     assert by_pip == ["-e .[course]"]
     extras = project["optional-dependencies"]
-    # Notebooks 09 and 18 compile kernels and read by ranges over HTTP: the course has what they ask.
+    # Notebook 09 compiles kernels, 18 reads by ranges over HTTP: the course has what they ask.
     assert extras["course"][0] == "geolab[fast,remote]"
 
 
